@@ -1,0 +1,89 @@
+import { relative } from 'node:path';
+import type { Config } from '../config.ts';
+import { createDatabase, type Database } from '../database/database.ts';
+import { createIdentities } from '../database/identities.ts';
+import type { Observe } from '../domain/observation.ts';
+import { lockFolder } from '../embedded/folder-lock.ts';
+import { type EmbeddedServer, startEmbeddedServer } from '../embedded/server.ts';
+
+/** How long one insert may take. Longer than a write waits for its answer: the copies that come late count as well. */
+const insertTimeoutMs = 10_000;
+
+/** A server that answers at all answers within this; longer waits only hold connections. */
+const connectTimeoutMs = 2_000;
+
+const folder = '.m2pg';
+const embeddedNames = ['db1', 'db2'];
+
+/** Databases to work with, wherever they come from. */
+export interface Databases {
+  readonly databases: readonly Database[];
+  /** The servers that we started or took over because no databases were given; else empty. */
+  readonly embedded: readonly EmbeddedServer[];
+  /** Ends the connections, then the servers that are ours. */
+  close(): Promise<void>;
+}
+
+/** The databases of the configuration or, when it names none, two servers of our own in `./.m2pg`. Connects to none yet. */
+export async function openDatabases(config: Config, observe: Observe): Promise<Databases> {
+  const { servers, stop } = config.databaseUrls === 'embedded' ? await startEmbeddedServers() : noServers;
+  const urls = config.databaseUrls === 'embedded' ? servers.map(({ url }) => url) : config.databaseUrls;
+  const claimIdentity = createIdentities();
+  const databases = urls.map((url, index) =>
+    createDatabase({
+      name: `db${index + 1}`,
+      url,
+      sslMode: config.sslMode,
+      poolSizeMax: config.poolSizeMax,
+      connectTimeoutMs,
+      timeoutMs: { write: insertTimeoutMs, read: config.readTimeoutMs },
+      claimIdentity,
+      observe,
+    }),
+  );
+  return {
+    databases,
+    embedded: servers,
+    async close() {
+      await Promise.all(databases.map((database) => database.close()));
+      await stop();
+    },
+  };
+}
+
+const noServers = { servers: [] as readonly EmbeddedServer[], stop: async () => undefined };
+
+async function startEmbeddedServers() {
+  const unlock = await lockFolder(folder);
+  const servers = await Promise.all(embeddedNames.map((name) => startEmbeddedServer(folder, name)));
+  // Also when we end by an error of ours, the servers do not stay behind.
+  const stopAtExit = () => {
+    for (const { pid } of servers) {
+      try {
+        process.kill(pid, 'SIGINT');
+      } catch {
+        // It has ended already.
+      }
+    }
+  };
+  process.once('exit', stopAtExit);
+  return {
+    servers,
+    async stop() {
+      process.off('exit', stopAtExit);
+      await Promise.all(servers.map((server) => server.stop()));
+      await unlock();
+    },
+  };
+}
+
+/** What was done to have databases, for the person at the terminal; no passwords. */
+export function describeEmbedded(servers: readonly EmbeddedServer[]): string {
+  const lines = servers.map(({ url, isAdopted }, index) => {
+    const shown = new URL(url);
+    shown.password = '';
+    const directory = relative('.', `${folder}/${embeddedNames[index]}`);
+    return `  ${embeddedNames[index]}  ${shown}  ${isAdopted ? 'was running, taken over' : 'started'}, data in ${directory}`;
+  });
+  return ['DATABASE_URLS is not set: m2pg keeps its data in two PostgreSQL servers of its own.', ...lines].join('\n');
+}

@@ -1,0 +1,23 @@
+import type { Config } from '../config.ts';
+import { maintainForever } from '../database/maintain.ts';
+import { createLog } from '../log.ts';
+import { openDatabases } from './databases.ts';
+
+/** Maintains the databases, as a process of its own, until SIGTERM or SIGINT. The service does so too: one is elected. */
+export async function collectGarbage(config: Config): Promise<void> {
+  const observe = createLog(config.logLevel);
+  const { databases, close } = await openDatabases(config, observe);
+  const stopping = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT']) {
+    process.once(signal, () => {
+      observe({ type: 'stopping', signal });
+      stopping.abort();
+    });
+  }
+  await Promise.all(databases.map((database) => database.start()));
+  const { retentionSeconds } = config;
+  const now = () => Date.now() / 1000;
+  await maintainForever({ databases, retentionSeconds, now, observe }, stopping.signal);
+  await close();
+  observe({ type: 'stopped', clean: true });
+}

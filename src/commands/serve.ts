@@ -1,0 +1,136 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import packageJson from '../../package.json' with { type: 'json' };
+import type { Config } from '../config.ts';
+import type { DatabaseStatus } from '../database/database.ts';
+import { maintainForever } from '../database/maintain.ts';
+import type { Observe } from '../domain/observation.ts';
+import { createApp } from '../http/app.ts';
+import { type HttpServer, serveHttp } from '../http/server.ts';
+import { createLog } from '../log.ts';
+import { createStatusBoard } from '../status.ts';
+import { createPostgresStore } from '../store/postgres-store.ts';
+import { createRedundantStore } from '../store/redundant-store.ts';
+import { createTelemetry } from '../telemetry.ts';
+import { type Databases, describeEmbedded, openDatabases } from './databases.ts';
+
+/** A first look at a database that is frozen or far away must not keep the others from serving. */
+const startTimeoutMs = 5_000;
+
+/** What a platform gives a process between SIGTERM and SIGKILL is 30 s on Heroku and Kubernetes, 10 s with Docker. */
+const stopTimeoutMs = 10_000;
+
+/** Where nobody chose a port, so many above the default are tried. */
+const portsTriedMax = 20;
+
+/** Runs the service until SIGTERM or SIGINT; resolves when all that was in progress is done, or its time is up. */
+export async function serve(config: Config): Promise<void> {
+  const now = () => Date.now() / 1000;
+  const observers: Observe[] = [createLog(config.logLevel)];
+  const observe: Observe = (observation) => {
+    for (const observer of observers) observer(observation);
+  };
+
+  const opened = await openDatabases(config, observe);
+  const { databases } = opened;
+  const { writeAcks, writeTimeoutMs, readTimeoutMs, retentionSeconds, bodyBytesMax } = config;
+  const telemetry = createTelemetry(databases.map(({ name }) => name));
+  const board = createStatusBoard({
+    version: packageJson.version,
+    writeAcks,
+    databases: () => databases.map((database) => database.status()),
+  });
+  observers.push(telemetry.observe, board.observe);
+
+  const store = createRedundantStore({
+    databases: databases.map((database) => ({
+      name: database.name,
+      store: createPostgresStore({ database, observe }),
+    })),
+    acks: writeAcks,
+    writeTimeoutMs,
+    readTimeoutMs,
+    observe,
+  });
+  const app = createApp({
+    store,
+    now,
+    bodyBytesMax,
+    retentionSeconds,
+    operation: { isReady: board.isReady, status: board.status, metrics: telemetry.render },
+    version: packageJson.version,
+    observe,
+  });
+
+  await startDatabases(opened);
+  const server = await listen(app, config);
+  announce(server, config, opened, observe);
+  const stopping = new AbortController();
+  const maintenance = maintainForever({ databases, retentionSeconds, now, observe }, stopping.signal);
+
+  const signal = await nextSignal();
+  observe({ type: 'stopping', signal });
+  const deadlineMs = performance.now() + stopTimeoutMs;
+  stopping.abort();
+  await server.stop(stopTimeoutMs);
+  const isDrained = await isDoneBefore(Promise.all([store.drain(), maintenance]), deadlineMs);
+  const isClosed = await isDoneBefore(opened.close(), deadlineMs + stopTimeoutMs);
+  observe({ type: 'stopped', clean: isDrained && isClosed });
+}
+
+/** @throws Error when one of them must not be used: that is a mistake of whoever deployed this. */
+async function startDatabases({ databases, close }: Databases): Promise<void> {
+  const started = Promise.all(databases.map((database) => database.start()));
+  await Promise.race([started, sleep(startTimeoutMs, undefined, { ref: false })]);
+  const refused = databases.map((database) => database.status()).filter(({ state }) => state === 'refused');
+  if (refused.length === 0) return;
+  await isDoneBefore(close(), performance.now() + stopTimeoutMs);
+  throw new Error(refused.map(describeRefused).join('\n'));
+}
+
+export function describeRefused({ name, lastFailure }: DatabaseStatus): string {
+  return `${name} is refused: it ${lastFailure?.message}`;
+}
+
+async function listen(app: Parameters<typeof serveHttp>[0], { host, port, isPortGiven }: Config): Promise<HttpServer> {
+  for (let candidate = port; ; candidate += 1) {
+    try {
+      return await serveHttp(app, host, candidate);
+    } catch (error) {
+      const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+      if (!isTaken) throw error;
+      if (isPortGiven) throw new Error(`port ${port} is taken; set PORT to another one`);
+      if (candidate === port + portsTriedMax) throw new Error(`ports ${port} to ${candidate} are taken; set PORT`);
+    }
+  }
+}
+
+function announce({ port }: HttpServer, config: Config, { embedded }: Databases, observe: Observe): void {
+  const isLoopback = ['127.0.0.1', '::1', 'localhost'].includes(config.host);
+  const url = `http://localhost:${port}`;
+  if (embedded.length > 0) {
+    process.stdout.write(`${describeEmbedded(embedded)}
+
+  write:  curl -d '{"name":"hello.world","value":42}' ${url}/metrics
+  read:   curl '${url}/metrics?name=hello'
+  more:   ${url}/docs
+
+`);
+  }
+  observe({ type: 'listening', url: isLoopback ? url : `http://${config.host}:${port}`.replace('//::', '//[::]') });
+}
+
+async function nextSignal(): Promise<string> {
+  const signal = await new Promise<string>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  // Whoever asks twice does not want to wait.
+  process.once('SIGTERM', () => process.exit(1));
+  process.once('SIGINT', () => process.exit(1));
+  return signal;
+}
+
+async function isDoneBefore(work: Promise<unknown>, deadlineMs: number): Promise<boolean> {
+  const expired = sleep(Math.max(0, deadlineMs - performance.now()), false, { ref: false });
+  return Promise.race([work.then(() => true), expired]);
+}

@@ -1,0 +1,166 @@
+import { z } from 'zod';
+import { isSslMode, type SslMode } from './database/tls.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Config {
+  /** In the order that names them db1 … dbN; 'embedded': none were given, and two of our own are to be started. */
+  readonly databaseUrls: readonly URL[] | 'embedded';
+  /** For URLs that name no sslmode. */
+  readonly sslMode: SslMode;
+  /** Where the platform or the user gave none, the next free one may be taken instead. */
+  readonly port: number;
+  readonly isPortGiven: boolean;
+  readonly host: string;
+  readonly writeAcks: number;
+  readonly writeTimeoutMs: number;
+  readonly readTimeoutMs: number;
+  /** Undefined: kept for ever. */
+  readonly retentionSeconds: number | undefined;
+  readonly bodyBytesMax: number;
+  readonly poolSizeMax: number;
+  readonly logLevel: (typeof logLevels)[number];
+}
+
+/** The environment is wrong; each problem names its variable and what a good value looks like. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.problems = problems;
+  }
+}
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+const embeddedDatabases = 2;
+
+const whole = (least: number, most: number, unit: string) =>
+  z.coerce
+    .number({ error: `expected a whole number of ${unit}` })
+    .int({ error: `expected a whole number of ${unit}` })
+    .min(least, { error: `expected at least ${least} ${unit}` })
+    .max(most, { error: `expected at most ${most} ${unit}` });
+
+const retentionUnitDays: Record<string, number> = { d: 1, w: 7 };
+
+const retention = z
+  .string()
+  .regex(/^[1-9]\d{0,4}[dw]$/, { error: 'expected days or weeks such as 90d or 52w; unset: keep for ever' })
+  .transform((text) => Number(text.slice(0, -1)) * (retentionUnitDays[text.slice(-1)] ?? Number.NaN) * 86_400);
+
+const schema = z.object({
+  PORT: whole(0, 65_535, 'port').default(8_080),
+  HOST: z.string().optional(),
+  WRITE_ACKS: z
+    .string()
+    .regex(/^([1-9]\d{0,2}|majority|all)$/, { error: 'expected a number of databases, majority or all' })
+    .default('1'),
+  WRITE_TIMEOUT_MS: whole(10, 600_000, 'milliseconds').default(2_000),
+  READ_TIMEOUT_MS: whole(10, 600_000, 'milliseconds').default(10_000),
+  RETENTION: retention.optional(),
+  BODY_BYTES_MAX: whole(1_024, 256 * 1_024 * 1_024, 'bytes').default(8 * 1_024 * 1_024),
+  POOL_SIZE_MAX: whole(2, 1_000, 'connections').default(8),
+  LOG_LEVEL: z.enum(logLevels, { error: `expected one of ${logLevels.join(', ')}` }).default('info'),
+  PGSSLMODE: z
+    .string()
+    .refine(isSslMode, { error: 'expected an sslmode of libpq such as prefer or verify-full' })
+    .default('prefer'),
+});
+
+/**
+ * Reads the whole configuration, once.
+ *
+ * @throws ConfigError with all problems, none of which shows a URL: it may hold a password.
+ */
+export function readConfig(environment: Environment): Config {
+  // A variable that is set to nothing is one that is not set: `PORT= npm start`.
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== '' && value !== undefined),
+  );
+  const parsed = schema.safeParse(given);
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map(
+        ({ path, message }) => `${path.join('.')}: ${message}, not ${JSON.stringify(given[String(path[0])])}`,
+      );
+  const databaseUrls = readDatabaseUrls(given, problems);
+  const databases = databaseUrls === 'embedded' ? embeddedDatabases : databaseUrls.length;
+  const writeAcks = parsed.success ? countAcks(parsed.data.WRITE_ACKS, databases) : 1;
+  if (writeAcks > databases && databases > 0) {
+    problems.push(`WRITE_ACKS: ${writeAcks} is more than the ${databases} databases there are`);
+  }
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
+  const { data } = parsed;
+  return Object.freeze({
+    databaseUrls,
+    sslMode: data.PGSSLMODE,
+    port: data.PORT,
+    isPortGiven: given.PORT !== undefined,
+    host: data.HOST ?? (given.PORT === undefined ? '127.0.0.1' : '::'),
+    writeAcks,
+    writeTimeoutMs: data.WRITE_TIMEOUT_MS,
+    readTimeoutMs: data.READ_TIMEOUT_MS,
+    retentionSeconds: data.RETENTION,
+    bodyBytesMax: data.BODY_BYTES_MAX,
+    poolSizeMax: data.POOL_SIZE_MAX,
+    logLevel: data.LOG_LEVEL,
+  });
+}
+
+function countAcks(text: string, databases: number): number {
+  if (text === 'all') return databases;
+  return text === 'majority' ? Math.floor(databases / 2) + 1 : Number(text);
+}
+
+function readDatabaseUrls(environment: Environment, problems: string[]): readonly URL[] | 'embedded' {
+  const named = environment.DATABASE_URLS;
+  if (named === undefined && environment.DYNO === undefined) return 'embedded';
+  const urls = named === undefined ? readHerokuUrls(environment) : readList(named, problems);
+  if (urls.length === 0 && problems.length === 0) {
+    problems.push('DATABASE_URLS: no database is attached; expected postgres://…|postgres://…');
+  }
+  return urls;
+}
+
+function readList(list: string, problems: string[]): readonly URL[] {
+  const nameOf = new Map<string, string>();
+  return list.split('|').flatMap((text, index) => {
+    const name = `db${index + 1}`;
+    const url = parseDatabaseUrl(text.trim());
+    if (!url) {
+      problems.push(
+        `DATABASE_URLS: ${name} is not a URL of a database; expected postgres://user:password@host:5432/database, ` +
+          'special characters of the password percent-encoded, databases separated by |',
+      );
+      return [];
+    }
+    const sslMode = url.searchParams.get('sslmode');
+    if (sslMode !== null && !isSslMode(sslMode)) problems.push(`DATABASE_URLS: ${name} has an unknown sslmode`);
+    const twin = nameOf.get(databaseKey(url));
+    if (twin) problems.push(`DATABASE_URLS: ${twin} and ${name} are the same database; give each one once`);
+    nameOf.set(databaseKey(url), name);
+    return [url];
+  });
+}
+
+/** Heroku attaches databases as config vars; the primary one under two names, and pooled ways in beside it. */
+function readHerokuUrls(environment: Environment): readonly URL[] {
+  const names = Object.keys(environment)
+    .filter((name) => /_URL$/.test(name) && !/_POOL(ER)?_URL$/.test(name))
+    .toSorted((a, b) => Number(b === 'DATABASE_URL') - Number(a === 'DATABASE_URL') || (a < b ? -1 : 1));
+  const urls = names.flatMap((name) => parseDatabaseUrl(environment[name] ?? '') ?? []);
+  return [...new Map(urls.toReversed().map((url) => [databaseKey(url), url])).values()].toReversed();
+}
+
+function parseDatabaseUrl(text: string): URL | undefined {
+  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  return url.hostname !== '' || url.searchParams.has('host') ? url : undefined;
+}
+
+function databaseKey(url: URL): string {
+  const host = url.searchParams.get('host') ?? url.hostname.toLowerCase();
+  return [host, url.searchParams.get('port') || url.port || '5432', url.pathname.slice(1) || url.username].join(' ');
+}

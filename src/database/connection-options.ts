@@ -1,0 +1,36 @@
+import type { ClientConfig } from 'pg';
+import type { TlsAttempt } from './tls.ts';
+
+/** Every timeout of a connection, each in milliseconds; none may be left to a default of "for ever". */
+export interface ConnectionTimeouts {
+  /** TCP, TLS and login together. */
+  readonly connectTimeoutMs: number;
+  /** By the server's clock: ends a statement that runs too long, there. */
+  readonly statementTimeoutMs: number;
+  /** By our clock: frees us from a server that is frozen or gone and never fires its own. */
+  readonly queryTimeoutMs: number;
+}
+
+/** Options of `pg` for one connection to a database. */
+export function connectionOptions(url: URL, attempt: TlsAttempt, timeouts: ConnectionTimeouts): ClientConfig {
+  const bare = new URL(url);
+  for (const parameter of ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'options'])
+    bare.searchParams.delete(parameter);
+  const options = url.searchParams.get('options');
+  return {
+    connectionString: bare.href,
+    ssl: attempt.ssl,
+    connectionTimeoutMillis: timeouts.connectTimeoutMs,
+    statement_timeout: timeouts.statementTimeoutMs,
+    query_timeout: timeouts.queryTimeoutMs,
+    // A transaction that was left open would hold back vacuum; ours end within one statement's time.
+    idle_in_transaction_session_timeout: timeouts.statementTimeoutMs,
+    // Notices a peer that vanished without a word, also on an idle connection behind a NAT.
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    application_name: 'm2pg',
+    client_encoding: 'UTF8',
+    // An acknowledged commit is on disk, whatever the server's default.
+    options: `${options ?? ''} -c synchronous_commit=on`.trim(),
+  };
+}

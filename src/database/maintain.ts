@@ -1,0 +1,47 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { toFailure } from '../domain/failure.ts';
+import type { Observe } from '../domain/observation.ts';
+import type { Database } from './database.ts';
+
+/** A partition is ready long before its week begins, so that no write has to make it. */
+const weeksAhead = 2;
+
+/** A week is the unit of all there is to do; once an hour is early enough, and soon after a database is back. */
+const everyMs = 3_600_000;
+
+export interface MaintainOptions {
+  readonly databases: readonly Database[];
+  /** Undefined: kept for ever. */
+  readonly retentionSeconds: number | undefined;
+  /** Unix seconds. */
+  readonly now: () => number;
+  readonly observe: Observe;
+}
+
+/** Maintains every database once. A failure of one is observed and keeps none of the others from it. */
+export async function maintainOnce({ databases, retentionSeconds, now, observe }: MaintainOptions): Promise<void> {
+  // No instant is before null: nothing is dropped.
+  const oldest = retentionSeconds === undefined ? null : now() - retentionSeconds;
+  const text = 'select * from maintain_summaries(to_timestamp($1::float8), $2)';
+  const work = databases.map(async (database) => {
+    const { name } = database;
+    try {
+      const { rows } = await database.query('write', { text, values: [oldest, weeksAhead] });
+      const { elected, created, dropped } = rows[0];
+      for (const monday of created) observe({ type: 'partition_created', database: name, monday });
+      for (const partition of dropped) observe({ type: 'partition_dropped', database: name, partition });
+      observe({ type: 'maintenance_done', database: name, elected });
+    } catch (error) {
+      observe({ type: 'maintenance_failed', database: name, failure: toFailure(error) });
+    }
+  });
+  await Promise.all(work);
+}
+
+/** Maintains every database now and then every hour, until the signal. Several processes may: one is elected each time. */
+export async function maintainForever(options: MaintainOptions, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await maintainOnce(options);
+    await sleep(everyMs, undefined, { signal }).catch(() => undefined);
+  }
+}

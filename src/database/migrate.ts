@@ -1,0 +1,71 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { runner } from 'node-pg-migrate';
+import type { Client } from 'pg';
+import { Failure } from '../domain/failure.ts';
+
+const directory = join(import.meta.dirname, '../../migrations');
+const migrationsTable = 'm2pg_migrations';
+
+/** Elects one of several processes that migrate at once; a random number, ours for good. */
+const lockValue = 5_912_204_387_116_021;
+
+/** Since PostgreSQL 14: `date_bin`. */
+const serverVersionMin = 140_000;
+
+/**
+ * Brings a database up to date. Safe when several processes race: the others wait, then find nothing to do.
+ *
+ * @param client Connected, with timeouts that leave a migration its time. The caller ends it.
+ * @returns The names of the migrations that were run.
+ * @throws Failure `schema_newer` for a database that a newer m2pg has migrated, `unsupported_database` for a server
+ *   that is too old or not in UTF-8; else what the driver raises.
+ */
+export async function migrate(client: Client): Promise<string[]> {
+  await refuseUnsupported(client);
+  await refuseNewer(client);
+  const { rows } = await client.query<{ schema: string | null }>('select current_schema() as schema');
+  const schema = rows[0]?.schema;
+  if (!schema) throw new Failure('unsupported_database', 'has no schema to create tables in (search_path names none)');
+  const migrated = await runner({
+    dbClient: client,
+    dir: directory,
+    direction: 'up',
+    migrationsTable,
+    migrationsSchema: schema,
+    lockValue,
+    advisoryLockMode: 'wait',
+    singleTransaction: true,
+    logger: { info: ignore, warn: ignore, error: ignore },
+  });
+  return migrated.map(({ name }) => name);
+}
+
+function ignore(): void {}
+
+async function refuseUnsupported(client: Client): Promise<void> {
+  const { rows } = await client.query<{ version: string; encoding: string; number: number }>(
+    `select current_setting('server_version') as version, current_setting('server_encoding') as encoding,
+       current_setting('server_version_num')::int as number`,
+  );
+  const [server] = rows;
+  if (server === undefined || server.number < serverVersionMin) {
+    throw new Failure('unsupported_database', `is PostgreSQL ${server?.version}; m2pg needs 14 or later`);
+  }
+  if (server.encoding !== 'UTF8') {
+    throw new Failure('unsupported_database', `has encoding ${server.encoding}; m2pg needs UTF8`);
+  }
+}
+
+/** Refuses a database that holds migrations which this program does not know. Runs none, and says so. */
+export async function refuseNewer(client: Client): Promise<string[]> {
+  const { rows: tables } = await client.query<{ found: boolean }>(`select to_regclass($1) is not null as found`, [
+    migrationsTable,
+  ]);
+  if (!tables[0]?.found) return [];
+  const ours = new Set(readdirSync(directory).map((file) => file.replace(/\.sql$/, '')));
+  const { rows } = await client.query<{ name: string }>(`select name from ${migrationsTable} order by id`);
+  const unknown = rows.find(({ name }) => !ours.has(name));
+  if (unknown === undefined) return [];
+  throw new Failure('schema_newer', `was migrated by a newer m2pg (${unknown.name} is unknown here); run that version`);
+}

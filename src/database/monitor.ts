@@ -1,0 +1,155 @@
+/**
+ * Watches one database over one connection of its own: whether it answers, how fast, and whether it takes writes.
+ *
+ * 1. Connect, by each way that its sslmode allows.
+ * 2. Prepare it: migrate, claim its identity. Every new connection does so again, since the server behind a URL may
+ *    have been emptied, restored or replaced meanwhile.
+ * 3. Ask for its state every second, on the same connection.
+ * 4. Whatever fails: close, report, go to 1 after a pause.
+ *
+ * While a database is down this is the one connection that tries it; everybody else is told at once. A single failed
+ * write does not decide that: it only makes the next look come at once (`lookNow`).
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
+import type { Failure } from '../domain/failure.ts';
+import { type ConnectionTimeouts, connectionOptions } from './connection-options.ts';
+import { databaseFailure } from './sqlstate.ts';
+import type { TlsAttempt } from './tls.ts';
+
+/** Short, so that readiness and status are true to within a second; one trivial query costs nothing. */
+const lookEveryMs = 1_000;
+
+/** Shorter while it is down: the first database back serves at once. A refused connection costs little. */
+const retryEveryMs = 500;
+
+/** However many failed writes ask for a look, there are at most twenty a second. */
+const lookGapMinMs = 50;
+
+/** What a database says of itself. */
+export interface Inspection {
+  readonly version: string;
+  readonly readOnly: boolean;
+  readonly fsync: boolean;
+  readonly roundTripMs: number;
+  /** The way that its sslmode allows and that worked. */
+  readonly attempt: TlsAttempt;
+}
+
+export interface MonitorOptions {
+  readonly url: URL;
+  readonly attempts: readonly TlsAttempt[];
+  readonly timeouts: ConnectionTimeouts;
+  /** Runs on every new connection before it counts as up. */
+  readonly prepare: (inspection: Inspection) => Promise<void>;
+  readonly onUp: (inspection: Inspection) => void;
+  readonly onDown: (failure: Failure) => void;
+}
+
+export interface Monitor {
+  /** Resolves after the first look, whatever it found. */
+  start(): Promise<void>;
+  /** Makes the next look come at once; `anew` closes the connection first, so that the database is prepared again. */
+  lookNow(options?: { anew: boolean }): void;
+  stop(): Promise<void>;
+}
+
+export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }: MonitorOptions): Monitor {
+  const stopped = new AbortController();
+  let wake = new AbortController();
+  let connection: { client: Client; attempt: TlsAttempt } | undefined;
+  let running: Promise<void> = Promise.resolve();
+
+  const closeConnection = () => {
+    // Not waited for: a frozen server never answers the goodbye. pg destroys the socket of a query in progress.
+    connection?.client.end().catch(() => undefined);
+    connection = undefined;
+  };
+
+  const open = async () => {
+    const opened = await connect(url, attempts, timeouts);
+    opened.client.on('error', () => {
+      if (connection?.client === opened.client) lookNow({ anew: true });
+    });
+    return opened;
+  };
+
+  const look = async (): Promise<number> => {
+    try {
+      const isNew = connection === undefined;
+      connection ??= await open();
+      const inspection = await inspect(connection.client, connection.attempt);
+      if (isNew) await prepare(inspection);
+      if (!stopped.signal.aborted) onUp(inspection);
+      return lookEveryMs;
+    } catch (error) {
+      closeConnection();
+      if (!stopped.signal.aborted) onDown(databaseFailure(error));
+      return retryEveryMs;
+    }
+  };
+
+  const run = async (pauseMs: number) => {
+    let nextPauseMs = pauseMs;
+    while (!stopped.signal.aborted) {
+      // Jitter, so that the processes of a fleet do not knock all at once on a database that returns.
+      const pause = nextPauseMs * (0.75 + Math.random() / 2);
+      await sleep(pause, undefined, { signal: AbortSignal.any([wake.signal, stopped.signal]) }).catch(() => undefined);
+      wake = new AbortController();
+      await sleep(lookGapMinMs);
+      if (!stopped.signal.aborted) nextPauseMs = await look();
+    }
+  };
+
+  const lookNow = ({ anew } = { anew: false }) => {
+    if (anew) closeConnection();
+    wake.abort();
+  };
+
+  return {
+    async start() {
+      running = run(await look());
+    },
+    lookNow,
+    async stop() {
+      stopped.abort();
+      await running;
+      closeConnection();
+    },
+  };
+}
+
+/** Connects by the first way that works. Rejects with what the last one raised. */
+export async function connect(
+  url: URL,
+  attempts: readonly TlsAttempt[],
+  timeouts: ConnectionTimeouts,
+): Promise<{ client: Client; attempt: TlsAttempt }> {
+  let reason: unknown;
+  for (const attempt of attempts) {
+    const client = new Client(connectionOptions(url, attempt, timeouts));
+    // Without a listener, the end of an idle connection would end the process.
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      return { client, attempt };
+    } catch (error) {
+      reason = error;
+      // Only a refusal of this way of connecting is a reason to try the other.
+      if (!['tls', 'authentication'].includes(databaseFailure(error).code)) break;
+    }
+  }
+  throw reason;
+}
+
+async function inspect(client: Client, attempt: TlsAttempt): Promise<Inspection> {
+  const begun = performance.now();
+  const { rows } = await client.query<{ version: string; read_only: boolean; fsync: boolean }>(
+    `select current_setting('server_version') as version, current_setting('fsync')::bool as fsync,
+       pg_is_in_recovery() or current_setting('transaction_read_only')::bool as read_only`,
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error('BUG: a select without from gave no row');
+  const roundTripMs = performance.now() - begun;
+  return { version: row.version, readOnly: row.read_only, fsync: row.fsync, roundTripMs, attempt };
+}

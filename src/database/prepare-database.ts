@@ -1,0 +1,39 @@
+import type { Observe } from '../domain/observation.ts';
+import type { ConnectionTimeouts } from './connection-options.ts';
+import { migrate, refuseNewer } from './migrate.ts';
+import { connect, type Inspection } from './monitor.ts';
+
+/** A migration may build an index over a large table; a process that waits for another's waits as long. */
+const migrationTimeoutMs = 10 * 60_000;
+
+export interface PrepareOptions {
+  readonly name: string;
+  readonly url: URL;
+  readonly connectTimeoutMs: number;
+  /** Takes note of the identity that a database carries. Throws a Failure when another one has it. */
+  readonly claimIdentity: (name: string, identity: string) => void;
+  readonly observe: Observe;
+}
+
+/**
+ * Makes a database that has just been connected to fit for use: brings its schema up to date and learns who it is.
+ *
+ * @throws Failure when it must not be used; else what the driver raises.
+ */
+export async function prepareDatabase(options: PrepareOptions, { readOnly, attempt }: Inspection): Promise<void> {
+  const { name, url, connectTimeoutMs, claimIdentity, observe } = options;
+  const timeouts: ConnectionTimeouts = {
+    connectTimeoutMs,
+    statementTimeoutMs: migrationTimeoutMs,
+    queryTimeoutMs: migrationTimeoutMs + connectTimeoutMs,
+  };
+  const { client } = await connect(url, [attempt], timeouts);
+  try {
+    const migrations = readOnly ? await refuseNewer(client) : await migrate(client);
+    if (migrations.length > 0) observe({ type: 'migrated', database: name, migrations });
+    const { rows } = await client.query<{ id: string }>('select id from database_identity');
+    if (rows[0]) claimIdentity(name, rows[0].id);
+  } finally {
+    client.end().catch(() => undefined);
+  }
+}

@@ -1,0 +1,112 @@
+import { Failure, type FailureCode } from '../domain/failure.ts';
+
+/**
+ * What PostgreSQL says, and what m2pg makes of it. Codes of two characters stand for their whole class.
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+const codeOf: Readonly<Record<string, FailureCode>> = {
+  '08': 'unreachable', // Connection exception: connect anew.
+  '0A000': 'unsupported_database', // Feature not supported: the server is too old.
+  '22': 'data_refused', // Data exception: trying again would not help.
+  '2201B': 'invalid_pattern', // Invalid regular expression: the reader's to mend.
+  '23502': 'series_missing', // A null series_id: the name is not in the dictionary yet; add it, try again.
+  '23505': 'conflict', // Unique violation, from a race between processes: try again.
+  '23514': 'partition_missing', // No partition for a bucket: create its week, try again.
+  '23': 'data_refused', // Any other integrity violation.
+  '25006': 'read_only', // A standby, or a server set read-only: readable still.
+  '28': 'authentication', // Wrong password or role, or pg_hba.conf refuses: retry slowly, an operator must act.
+  '3D000': 'unreachable', // The database itself does not exist (any more).
+  '3F000': 'schema_missing', // The schema was dropped: migrate.
+  '40001': 'conflict', // Serialization failure: try again.
+  '40P01': 'conflict', // Deadlock: try again.
+  '42501': 'authentication', // The role lacks a privilege: an operator must act.
+  '42703': 'schema_missing', // A column is missing: restored from an old backup; migrate.
+  '42883': 'schema_missing', // A function of ours is missing; migrate.
+  '42P01': 'schema_missing', // A table is missing: emptied behind our back; migrate.
+  '53100': 'disk_full', // Still readable; inserts succeed again once there is room.
+  '53300': 'too_many_connections', // The server's limit: do not open more.
+  '53': 'disk_full', // Other insufficient resources.
+  '54': 'data_refused', // Program limit exceeded: a pattern or a statement too complex.
+  '55P03': 'timeout', // Lock not available within lock_timeout.
+  '57014': 'timeout', // Cancelled by statement_timeout.
+  '57P03': 'starting', // Starting up, shutting down or in recovery: soon back.
+  '57': 'unreachable', // Shut down or terminated by an operator: connect anew.
+  '58': 'disk_full', // System error, I/O: the disk is in trouble.
+  XX: 'unknown', // Internal error or corrupted data.
+};
+
+/** What the network and TLS say (Node's codes), and what m2pg makes of it. */
+const networkCodeOf: Readonly<Record<string, FailureCode>> = {
+  ETIMEDOUT: 'timeout',
+  ECONNREFUSED: 'unreachable',
+  ECONNRESET: 'unreachable',
+  EHOSTUNREACH: 'unreachable',
+  ENETUNREACH: 'unreachable',
+  ENOTFOUND: 'unreachable',
+  EAI_AGAIN: 'unreachable',
+  EPIPE: 'unreachable',
+  ENOENT: 'unreachable', // A Unix socket that is not there.
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'tls',
+  SELF_SIGNED_CERT_IN_CHAIN: 'tls',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'tls',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'tls',
+  CERT_HAS_EXPIRED: 'tls',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'tls',
+};
+
+/** Errors that `pg` raises without a code, by what they say. */
+const driverMessages: readonly (readonly [RegExp, FailureCode])[] = [
+  [/timeout/i, 'timeout'],
+  [/does not support SSL|establishing an SSL/, 'tls'],
+  [/SASL|SCRAM|password/i, 'authentication'],
+  [/terminated|closed|not queryable|after calling end/i, 'unreachable'],
+];
+
+const meaning: Partial<Record<FailureCode, string>> = {
+  timeout: 'did not answer in time',
+  unreachable: 'cannot be reached',
+  starting: 'is starting up',
+  authentication: 'refuses this user',
+  tls: 'offers no acceptable TLS',
+  too_many_connections: 'has no connection left',
+  read_only: 'is read-only',
+  disk_full: 'has no room left or a failing disk',
+  schema_missing: 'lacks the tables of m2pg',
+  data_refused: 'refused the data',
+};
+
+/** True when the server itself reported the error, so that the connection is whole and can be used on. */
+export function isReportedByServer(error: unknown): boolean {
+  const code = errorCode(error);
+  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith('57P') && !code.startsWith('08');
+}
+
+/** Turns whatever `pg` or the network raised into a Failure; the original stays its cause. */
+export function databaseFailure(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  const code = classify(error);
+  const detail = code === 'invalid_pattern' ? patternComplaint(error) : (meaning[code] ?? 'failed');
+  return new Failure(code, detail, { cause: error });
+}
+
+function classify(error: unknown): FailureCode {
+  const code = errorCode(error) ?? '';
+  const known = codeOf[code] ?? networkCodeOf[code] ?? (code.length === 5 ? codeOf[code.slice(0, 2)] : undefined);
+  if (known !== undefined) return known;
+  // Several addresses were tried and all failed: the first tells.
+  if (error instanceof AggregateError && error.errors.length > 0) return classify(error.errors[0]);
+  const message = error instanceof Error ? error.message : '';
+  return driverMessages.find(([pattern]) => pattern.test(message))?.[1] ?? 'unknown';
+}
+
+function errorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** PostgreSQL's own words about a pattern speak of nothing but the pattern, so they may reach the client. */
+function patternComplaint(error: unknown): string {
+  const [, complaint] =
+    /^invalid regular expression: ([\x20-\x7e]{1,100})$/.exec(error instanceof Error ? error.message : '') ?? [];
+  return complaint ?? 'not a regular expression as PostgreSQL understands it';
+}

@@ -1,0 +1,69 @@
+/**
+ * What can go wrong while m2pg operates, as one closed list. `http/problem.ts` maps the codes that reach a client to
+ * a status, `database/sqlstate.ts` maps what PostgreSQL says to a code. A programmer's mistake is not here: it is an
+ * Error that begins with `BUG:`.
+ */
+export type FailureCode =
+  // The request.
+  | 'malformed_body'
+  | 'unsupported_encoding'
+  | 'body_too_large'
+  | 'invalid_request'
+  | 'not_found'
+  | 'method_not_allowed'
+  // The whole store.
+  | 'too_few_copies'
+  | 'incomplete'
+  | 'no_database'
+  | 'read_too_large'
+  // One database.
+  | 'timeout'
+  | 'unreachable'
+  | 'starting'
+  | 'authentication'
+  | 'tls'
+  | 'too_many_connections'
+  | 'read_only'
+  | 'disk_full'
+  | 'queue_full'
+  | 'conflict'
+  | 'series_missing'
+  | 'partition_missing'
+  | 'schema_missing'
+  | 'schema_newer'
+  | 'unsupported_database'
+  | 'duplicate_database'
+  | 'invalid_pattern'
+  | 'data_refused'
+  | 'unknown';
+
+/** One thing that is wrong with a request, and where: `3.perc95` is the field perc95 of the fourth summary. */
+export interface Problem {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** An operating failure. Its message may be shown to a client; its cause, a driver's error, only to the log. */
+export class Failure extends Error {
+  override readonly name = 'Failure';
+  readonly code: FailureCode;
+  readonly problems: readonly Problem[];
+
+  constructor(code: FailureCode, message: string, options: { cause?: unknown; problems?: readonly Problem[] } = {}) {
+    super(message, { cause: options.cause });
+    this.code = code;
+    this.problems = options.problems ?? [];
+  }
+}
+
+/** A request that is understood and refused: HTTP 422, with every problem named. */
+export function invalidRequest(...problems: Problem[]): Failure {
+  const [first] = problems;
+  const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
+  return new Failure('invalid_request', `${first?.path || 'request'}: ${first?.message}${more}`, { problems });
+}
+
+/** Any thrown value as a Failure, so that whoever catches can decide by code. */
+export function toFailure(error: unknown): Failure {
+  return error instanceof Failure ? error : new Failure('unknown', 'unexpected error', { cause: error });
+}

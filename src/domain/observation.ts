@@ -1,0 +1,44 @@
+import type { Failure } from './failure.ts';
+
+/**
+ * Everything worth knowing that happens in m2pg, as one list. Code says what happened; `log.ts` and `telemetry.ts`
+ * alone decide level, throttling and counters. A database is named `db1 … dbN`, never by its URL.
+ */
+export type Observation =
+  | { readonly type: 'listening'; readonly url: string }
+  | { readonly type: 'stopping'; readonly signal: string }
+  | { readonly type: 'stopped'; readonly clean: boolean }
+  | {
+      readonly type: 'request';
+      readonly method: string;
+      readonly route: string;
+      readonly status: number;
+      readonly durationMs: number;
+    }
+  | { readonly type: 'request_failed'; readonly method: string; readonly route: string; readonly cause: unknown }
+  | {
+      readonly type: 'database_up';
+      readonly database: string;
+      readonly version: string;
+      readonly tls: string;
+      readonly readOnly: boolean;
+    }
+  | { readonly type: 'database_down'; readonly database: string; readonly failure: Failure }
+  | { readonly type: 'connection_lost'; readonly database: string; readonly cause: unknown }
+  | { readonly type: 'migrated'; readonly database: string; readonly migrations: readonly string[] }
+  | { readonly type: 'partition_created'; readonly database: string; readonly monday: string }
+  | { readonly type: 'partition_dropped'; readonly database: string; readonly partition: string }
+  | { readonly type: 'maintenance_done'; readonly database: string; readonly elected: boolean }
+  | { readonly type: 'maintenance_failed'; readonly database: string; readonly failure: Failure }
+  | {
+      readonly type: 'write_committed';
+      readonly database: string;
+      readonly summaries: number;
+      readonly durationMs: number;
+    }
+  | { readonly type: 'write_failed'; readonly database: string; readonly summaries: number; readonly failure: Failure }
+  | { readonly type: 'read_done'; readonly database: string; readonly summaries: number; readonly durationMs: number }
+  | { readonly type: 'read_failed'; readonly database: string; readonly failure: Failure };
+
+/** Takes note of something that happened. Never throws, never waits. */
+export type Observe = (observation: Observation) => void;

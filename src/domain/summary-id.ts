@@ -1,0 +1,25 @@
+import { v5, v7 } from 'uuid';
+import { type StatisticName, statisticNames } from './summary.ts';
+
+/** A random UUID, ours for good: ids from idempotency keys are names in this namespace (RFC 9562, section 5.5). */
+const namespace = '346fe681-c42b-444a-8a25-45f52dc67f93';
+
+type Content = { readonly name: string; readonly bucket: number } & Readonly<Record<StatisticName, number>>;
+
+/** Gives the id of the summary at a position of a request body. */
+export type SummaryId = (content: Content, position: number) => string;
+
+/**
+ * How the summaries of one request get their ids.
+ *
+ * Without a key: a new UUIDv7, which sorts by time of arrival. With one: a UUIDv5 of key, position and content, so that
+ * the same request sent again yields the same ids and is stored once, while the same key with other content yields
+ * others and overwrites nothing.
+ */
+export function summaryIds(idempotencyKey: string | undefined): SummaryId {
+  if (idempotencyKey === undefined) return () => v7();
+  return (content, position) => {
+    const statistics = statisticNames.map((statistic) => content[statistic]);
+    return v5(JSON.stringify([idempotencyKey, position, content.name, content.bucket, ...statistics]), namespace);
+  };
+}

@@ -1,0 +1,31 @@
+/**
+ * The words of m2pg, used alike in code, SQL, logs and documents:
+ *
+ * - metric name: what is measured, `foo.web.requests`; 1–255 bytes.
+ * - summary: the statistics of one metric over one bucket, with an id. A raw point is a summary of one.
+ * - bucket: the start of the period that a summary covers, in Unix seconds.
+ * - resolution: the width of the buckets that a read groups by.
+ * - series: one metric name and its points over time.
+ * - database: one PostgreSQL, named `db1 … dbN` by its place in `DATABASE_URLS`.
+ * - store: our interface over one or many databases.
+ * - receiver, view: what turns bytes into summaries; what turns a result into bytes.
+ * - digest: count and order-free hash of a set of ids: equal digests, equal sets.
+ * - observation: something worth knowing that happened; logs and metrics decide what to show of it.
+ */
+
+/** The eight statistics, in the order of every document and every column list. */
+export const statisticNames = ['count', 'mean', 'median', 'min', 'max', 'perc95', 'perc99', 'last'] as const;
+
+export type StatisticName = (typeof statisticNames)[number];
+
+/** Finite numbers, magnitude ≤ 1e300; count between 0 and 2^53. Not checked against each other. */
+export type Statistics = Readonly<Record<StatisticName, number>>;
+
+/** Validated once, given its id once, and frozen: whoever holds a summary may trust it. */
+export interface Summary extends Statistics {
+  /** UUID in lower case: version 7, or version 5 where the sender gave an idempotency key. */
+  readonly id: string;
+  readonly name: string;
+  /** Unix seconds, microseconds kept. */
+  readonly bucket: number;
+}

@@ -1,0 +1,61 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A server that was killed replays its log when it starts; it had at most 1 GB of it to write before a checkpoint. */
+const readyTimeoutMs = 60_000;
+
+/** What a server writes about itself into `postmaster.pid`. */
+export interface Postmaster {
+  readonly pid: number;
+  readonly port: number;
+  readonly isReady: boolean;
+}
+
+/** The server that keeps this data directory, if one does. */
+export async function findPostmaster(dataDirectory: string): Promise<Postmaster | undefined> {
+  const file = join(dataDirectory, 'postmaster.pid');
+  const text = await readFile(file, 'utf8').catch(() => '');
+  // https://github.com/postgres/postgres/blob/master/src/include/utils/pidfile.h
+  const [pid, , , port, , , , state] = text.split('\n');
+  const found = { pid: Number(pid), port: Number(port), isReady: state?.trim() === 'ready' };
+  if (!found.pid || !isAlive(found.pid)) return undefined;
+  if (await isPostgres(found.pid)) return found;
+  // The number was given to another process since, which PostgreSQL would take for itself and refuse to start.
+  await rm(file);
+  return undefined;
+}
+
+/** Waits until the server of a data directory accepts connections. Rejects when it ends or takes too long. */
+export async function waitUntilReady(dataDirectory: string, isEnded: () => boolean): Promise<Postmaster> {
+  const deadline = Date.now() + readyTimeoutMs;
+  while (Date.now() < deadline && !isEnded()) {
+    const postmaster = await findPostmaster(dataDirectory);
+    if (postmaster?.isReady) return postmaster;
+    await sleep(20);
+  }
+  throw new Error(isEnded() ? 'the server ended' : `the server was not ready after ${readyTimeoutMs / 1000} s`);
+}
+
+/** Fast shutdown: open transactions are rolled back, everything committed is on disk. Resolves when it has ended. */
+export async function stopPostmaster(pid: number, timeoutMs: number): Promise<void> {
+  if (!isAlive(pid)) return;
+  process.kill(pid, 'SIGINT');
+  const deadline = Date.now() + timeoutMs;
+  while (isAlive(pid) && Date.now() < deadline) await sleep(20);
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+/** Where the system does not tell, it is taken for one: to run two servers on one directory would destroy it. */
+async function isPostgres(pid: number): Promise<boolean> {
+  const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'postgres');
+  return name.trim() === 'postgres';
+}

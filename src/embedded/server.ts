@@ -1,0 +1,140 @@
+/**
+ * A PostgreSQL server of our own, for a first look and for tests: real, with its data in a folder.
+ *
+ * 1. A server that still runs on that data (we were killed, it was not) is taken over as it is.
+ * 2. Data is made by initdb in a folder beside and then renamed, so that half-made data is never taken for whole.
+ * 3. The server gets a process group of its own, so that Ctrl-C reaches us alone and we stop it when we are done.
+ *
+ * Root may have put the folder where the server's user cannot go (a home of mode 0700). The server is then started with
+ * its data as working directory and told to use `/proc/self/cwd`: a path that leads there without passing the folders
+ * above. Refused alternative: data somewhere else, where nobody would look for it.
+ */
+import { execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chown, mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { type Binaries, findBinaries } from './binaries.ts';
+import { findPostmaster, isAlive, stopPostmaster, waitUntilReady } from './postmaster.ts';
+import { findServerUser, type ServerUser } from './server-user.ts';
+
+const run = promisify(execFile);
+
+/** The superuser of the servers, and its database. */
+const user = 'm2pg';
+const database = 'postgres';
+
+/** A chosen port can be taken by somebody else before the server has it. */
+const startsMax = 3;
+
+const stopTimeoutMs = 10_000;
+
+export interface EmbeddedServer {
+  readonly pid: number;
+  /** With the password: not for any log. */
+  readonly url: URL;
+  /** It ran already. */
+  readonly isAdopted: boolean;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts, or takes over, the server whose data is in `folder/name`; its log is `folder/name.log`.
+ *
+ * @param settings Configuration parameters of the server, beyond those of initdb.
+ * @throws Error that tells where to look when it does not start.
+ */
+export async function startEmbeddedServer(
+  folder: string,
+  name: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<EmbeddedServer> {
+  const directory = resolve(folder, name);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const password = await readOrMakePassword(join(folder, 'password'));
+  const serverUser = await findServerUser(directory);
+  const binaries = await findBinaries(serverUser);
+  if (!(await stat(directory).catch(() => undefined))) await initialize(directory, binaries, serverUser, password);
+
+  const running = await findPostmaster(directory);
+  const { pid, port } = running
+    ? await waitUntilReady(directory, () => !isAlive(running.pid))
+    : await start(directory, binaries, serverUser, settings);
+  return {
+    pid,
+    url: new URL(`postgres://${user}:${password}@127.0.0.1:${port}/${database}`),
+    isAdopted: running !== undefined,
+    stop: () => stopPostmaster(pid, stopTimeoutMs),
+  };
+}
+
+async function readOrMakePassword(file: string): Promise<string> {
+  const made = randomBytes(18).toString('hex');
+  // Exclusive: of two servers that start at once in one folder, both use what the first has written.
+  await writeFile(file, made, { mode: 0o600, flag: 'wx' }).catch((error) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  return readFile(file, 'utf8');
+}
+
+async function initialize(directory: string, { initdb }: Binaries, as: ServerUser | undefined, password: string) {
+  const unfinished = `${directory}.new`;
+  await rm(unfinished, { recursive: true, force: true });
+  await mkdir(unfinished, { mode: 0o700 });
+  const secrets = await mkdtemp(join(tmpdir(), 'm2pg-'));
+  const passwordFile = join(secrets, 'password');
+  await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
+  if (as) await Promise.all([unfinished, secrets, passwordFile].map((path) => chown(path, as.uid, as.gid)));
+  try {
+    const flags = ['--encoding=UTF8', '--locale=C', '--auth=scram-sha-256', `--username=${user}`];
+    await run(initdb, ['-D', pathOf(unfinished, as), ...flags, `--pwfile=${passwordFile}`], { ...as, cwd: unfinished });
+    await rename(unfinished, directory);
+  } finally {
+    await rm(secrets, { recursive: true, force: true });
+  }
+}
+
+async function start(
+  directory: string,
+  { postgres }: Binaries,
+  as: ServerUser | undefined,
+  settings: Readonly<Record<string, string>>,
+) {
+  const logFile = `${directory}.log`;
+  for (let attempt = 1; ; attempt += 1) {
+    const port = await findFreePort();
+    const all = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...settings };
+    const parameters = Object.entries(all).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
+    const log = await open(logFile, 'a', 0o600);
+    const child = spawn(postgres, ['-D', pathOf(directory, as), '-p', String(port), ...parameters], {
+      ...as,
+      cwd: directory,
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd],
+    });
+    const failed = new Promise<never>((_, reject) => child.once('error', reject));
+    child.unref();
+    try {
+      return await Promise.race([failed, waitUntilReady(directory, () => child.exitCode !== null)]);
+    } catch (cause) {
+      if (attempt === startsMax) throw new Error(`PostgreSQL did not start; see ${logFile}`, { cause });
+    } finally {
+      await log.close();
+    }
+  }
+}
+
+function pathOf(directory: string, as: ServerUser | undefined): string {
+  return as && process.platform === 'linux' ? '/proc/self/cwd' : directory;
+}
+
+async function findFreePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done, reject) => server.once('error', reject).listen(0, '127.0.0.1', done));
+  const address = server.address();
+  await new Promise((done) => server.close(done));
+  if (address === null || typeof address === 'string') throw new Error('BUG: a TCP server without a port');
+  return address.port;
+}

@@ -1,0 +1,52 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { routePath } from 'hono/route';
+import { Failure, invalidRequest } from '../domain/failure.ts';
+import type { Observe } from '../domain/observation.ts';
+import { addDocsRoutes } from './docs-routes.ts';
+import { addMetricsRoutes, type MetricsRoutesOptions } from './metrics-routes.ts';
+import { addOperationRoutes, type Operation } from './operation-routes.ts';
+import { problemResponse } from './problem.ts';
+
+export interface AppOptions extends MetricsRoutesOptions {
+  readonly operation: Operation;
+  readonly version: string;
+  readonly observe: Observe;
+}
+
+/** The HTTP service. It never listens: whoever has it can call `app.request()`, or hand `app.fetch` to a server. */
+export function createApp({ operation, version, observe, ...options }: AppOptions): OpenAPIHono {
+  const app = new OpenAPIHono({
+    defaultHook: (result) => {
+      if (result.success) return;
+      throw invalidRequest(...result.error.issues.map(({ path, message }) => ({ path: path.join('.'), message })));
+    },
+  });
+
+  app.use(async (c, next) => {
+    const begun = performance.now();
+    await next();
+    const durationMs = performance.now() - begun;
+    observe({ type: 'request', method: c.req.method, route: routePath(c, -1), status: c.res.status, durationMs });
+  });
+
+  addMetricsRoutes(app, options);
+  addOperationRoutes(app, operation);
+  addDocsRoutes(app, version);
+
+  const paths = new Map(Object.entries(Object.groupBy(app.routes, ({ path }) => path)));
+  app.notFound((c) => {
+    const methods = new Set(paths.get(c.req.path)?.map(({ method }) => method));
+    if (methods.size === 0) return problemResponse(c, new Failure('not_found', 'there is no such path; see /docs'));
+    const allowed = [...methods].filter((method) => method !== 'ALL').join(', ');
+    c.header('Allow', allowed);
+    return problemResponse(c, new Failure('method_not_allowed', `this path takes ${allowed}`));
+  });
+
+  app.onError((error, c) => {
+    if (error instanceof Failure) return problemResponse(c, error);
+    observe({ type: 'request_failed', method: c.req.method, route: routePath(c, -1), cause: error });
+    return problemResponse(c, new Failure('unknown', 'unexpected error', { cause: error }));
+  });
+
+  return app;
+}

@@ -1,0 +1,59 @@
+import { promisify } from 'node:util';
+import { gunzip as gunzipWithCallback } from 'node:zlib';
+import type { HonoRequest } from 'hono';
+import { Failure } from '../domain/failure.ts';
+
+const gunzip = promisify(gunzipWithCallback);
+
+/** Why a body was refused for its size. Plain size is limited before this module is reached, by hono's `bodyLimit`. */
+export function bodyTooLarge(bodyBytesMax: number): Failure {
+  return new Failure('body_too_large', `the body may have at most ${bodyBytesMax} bytes, decompressed`);
+}
+
+/**
+ * The body of a request as JSON, whatever its Content-Type says: `curl -d` says form, l2met's outlet says nothing.
+ *
+ * @throws Failure `malformed_body`, `unsupported_encoding` or `body_too_large`.
+ */
+export async function readJson(request: HonoRequest, bodyBytesMax: number): Promise<unknown> {
+  const bytes = await decompress(await readBytes(request), request.header('Content-Encoding'), bodyBytesMax);
+  const text = decode(bytes);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Failure(
+      'malformed_body',
+      text.trim() === '' ? 'the body is empty; expected JSON' : 'the body is not JSON',
+    );
+  }
+}
+
+async function readBytes(request: HonoRequest): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await request.arrayBuffer());
+  } catch (cause) {
+    throw new Failure('malformed_body', 'the body ended early', { cause });
+  }
+}
+
+async function decompress(bytes: Uint8Array, encoding: string | undefined, bytesMax: number): Promise<Uint8Array> {
+  const name = encoding?.trim().toLowerCase() ?? 'identity';
+  if (name === 'identity' || name === '') return bytes;
+  if (name !== 'gzip' && name !== 'x-gzip') {
+    throw new Failure('unsupported_encoding', `Content-Encoding ${name} is not understood; gzip is`);
+  }
+  try {
+    return await gunzip(bytes, { maxOutputLength: bytesMax });
+  } catch (cause) {
+    if (cause instanceof RangeError) throw bodyTooLarge(bytesMax);
+    throw new Failure('malformed_body', 'the body is not gzip, as its Content-Encoding says', { cause });
+  }
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new Failure('malformed_body', 'the body is not UTF-8', { cause });
+  }
+}

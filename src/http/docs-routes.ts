@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import type { OpenAPIHono } from '@hono/zod-openapi';
+
+/** From our own disk: the page works where there is no Internet, and tells nobody that it is read. */
+const assets: Readonly<Record<string, string>> = {
+  'swagger-ui.css': 'text/css; charset=utf-8',
+  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
+};
+
+const assetsDirectory = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
+
+const page = `<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>m2pg API</title>
+  <link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+  <div id="api"></div>
+  <script src="docs/swagger-ui-bundle.js"></script>
+  <script>SwaggerUIBundle({ url: 'openapi.json', dom_id: '#api', deepLinking: true, validatorUrl: null })</script>
+</body>
+</html>
+`;
+
+/** Adds the OpenAPI document and a page to read it. */
+export function addDocsRoutes(app: OpenAPIHono, version: string): void {
+  app.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: {
+      title: 'm2pg',
+      version,
+      description: 'Writes every metric summary to several PostgreSQL databases at once, and counts it once.',
+      license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
+    },
+    servers: [{ url: '/' }],
+  });
+  app.get('/docs', (c) => c.html(page));
+  app.get('/docs/:file', async (c, next) => {
+    const file = c.req.param('file');
+    const contentType = Object.hasOwn(assets, file) ? assets[file] : undefined;
+    if (contentType === undefined) return next();
+    const bytes = await readFile(join(assetsDirectory, file));
+    return c.body(bytes, 200, { 'Content-Type': contentType, 'Cache-Control': 'public, max-age=86400' });
+  });
+}

@@ -1,0 +1,121 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { bodyLimit } from 'hono/body-limit';
+import { Failure } from '../domain/failure.ts';
+import { groupSummaries } from '../domain/group-summaries.ts';
+import { bucketStart } from '../domain/resolution.ts';
+import type { Selection, Store } from '../domain/store.ts';
+import { bodyTooLarge, readJson } from './body.ts';
+import { problemAnswer } from './problem.ts';
+import { receiveMetrics, summariesMax } from './receivers/metrics.ts';
+import { createSummarySchemas } from './receivers/summary-schema.ts';
+import { metricsAnswer, viewMetrics } from './views/metrics.ts';
+import { checkRange, createReadQuery } from './views/read-query.ts';
+
+export interface MetricsRoutesOptions {
+  readonly store: Store;
+  /** Unix seconds. */
+  readonly now: () => number;
+  readonly bodyBytesMax: number;
+  /** Undefined: kept for ever. */
+  readonly retentionSeconds: number | undefined;
+}
+
+/** Adds the write and the read to an app. */
+export function addMetricsRoutes(app: OpenAPIHono, options: MetricsRoutesOptions): void {
+  addWrite(app, options);
+  addRead(app, options);
+}
+
+function addWrite(app: OpenAPIHono, { store, now, bodyBytesMax, retentionSeconds }: MetricsRoutesOptions): void {
+  const schemas = createSummarySchemas({ now, retentionSeconds });
+  const one = z.union([schemas.summary, schemas.point]);
+
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: '/metrics',
+    summary: 'Store summaries',
+    description:
+      'Writes to every database at once and answers when WRITE_ACKS of them have committed. The body is read as JSON ' +
+      'whatever its Content-Type says; Content-Encoding gzip is understood.',
+    request: {
+      headers: z.object({
+        'Idempotency-Key': z.string().min(1).max(255).optional().openapi({
+          description: 'The same request sent again with the same key is stored once.',
+        }),
+      }),
+      body: {
+        required: true,
+        content: { 'application/json': { schema: z.union([one, z.array(one).max(summariesMax)]) } },
+      },
+    },
+    responses: {
+      201: {
+        description: 'Stored. M2pg-Copies tells in how many databases so far.',
+        content: { 'application/json': { schema: z.union([z.uuid(), z.array(z.uuid())]) } },
+        headers: z.object({ 'M2pg-Copies': z.string().openapi({ example: '1/2' }) }),
+      },
+      400: problemAnswer('The body is not JSON, not UTF-8 or not gzip.'),
+      413: problemAnswer(`The body is over ${bodyBytesMax} bytes, or an array over ${summariesMax} summaries.`),
+      422: problemAnswer('Valid JSON, invalid summary. Nothing of the request is stored.'),
+      503: problemAnswer('Not enough databases have committed in time. Try again after Retry-After.'),
+    },
+  });
+
+  const onError = () => {
+    throw bodyTooLarge(bodyBytesMax);
+  };
+  app.post('/metrics', bodyLimit({ maxSize: bodyBytesMax, onError }), async (c) => {
+    const body = await readJson(c.req, bodyBytesMax);
+    if (Array.isArray(body) && body.length > summariesMax) {
+      throw new Failure('body_too_large', `an array may hold at most ${summariesMax} summaries, not ${body.length}`);
+    }
+    const summaries = receiveMetrics(body, c.req.header('Idempotency-Key'), { schemas, now });
+    const { copies, databases } = await store.write(summaries);
+    c.header('M2pg-Copies', `${copies}/${databases}`);
+    const ids = summaries.map(({ id }) => id);
+    return c.json(Array.isArray(body) ? ids : ids[0], 201);
+  });
+}
+
+function addRead(app: OpenAPIHono, { store, now, retentionSeconds }: MetricsRoutesOptions): void {
+  const route = createRoute({
+    method: 'get',
+    path: '/metrics',
+    summary: 'Read metrics',
+    description: 'Asks every database and counts every summary once.',
+    request: { query: createReadQuery(now) },
+    responses: {
+      200: {
+        description: 'M2pg-Complete: false when a database did not answer whose summaries the others may lack.',
+        content: { 'application/json': { schema: metricsAnswer } },
+        headers: z.object({
+          'M2pg-Databases': z.string().openapi({ example: 'db1=ok, db2=timeout' }),
+          'M2pg-Complete': z.enum(['true', 'false']),
+        }),
+      },
+      422: problemAnswer('A parameter is wrong, or the answer would be too large.'),
+      503: problemAnswer('No database answered, or not all that partial=refuse needs.'),
+    },
+  });
+
+  app.openapi(route, async (c) => {
+    const query = c.req.valid('query');
+    checkRange(query);
+    const { name: namePattern, to, resolution, timezone, partial } = query;
+    // Summaries past retention may still be there, until their whole week is: nobody sees them any more.
+    const from = Math.max(query.from, retentionSeconds === undefined ? 0 : now() - retentionSeconds);
+    const selection = await store.read({ namePattern, from, to });
+    c.header('M2pg-Databases', describeOutcomes(selection));
+    c.header('M2pg-Complete', String(selection.complete));
+    c.header('Cache-Control', 'no-store');
+    if (partial === 'refuse' && !selection.complete) {
+      throw new Failure('incomplete', `the answer would be incomplete: ${describeOutcomes(selection)}`);
+    }
+    const series = groupSummaries(selection.summaries, bucketStart(resolution, timezone));
+    return c.json(viewMetrics(series), 200);
+  });
+}
+
+function describeOutcomes({ outcomes }: Selection): string {
+  return outcomes.map(({ database, outcome }) => `${database}=${outcome}`).join(', ');
+}

@@ -1,0 +1,75 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+
+/** What the service tells about itself. Each call answers at once, from what is known. */
+export interface Operation {
+  /** True: as many databases take writes as an answer needs, and the service is not stopping. */
+  isReady(): boolean;
+  status(): Status;
+  /** In the Prometheus text format. */
+  metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
+}
+
+const statusAnswer = z
+  .object({
+    version: z.string(),
+    ready: z.boolean(),
+    writeAcks: z.number(),
+    uptimeSeconds: z.number(),
+    databases: z.array(
+      z.object({
+        name: z.string().openapi({ example: 'db1' }),
+        state: z.enum(['starting', 'up', 'read_only', 'down', 'refused']),
+        lastFailure: z.object({ code: z.string(), message: z.string(), at: z.string() }).nullable(),
+        roundTripMs: z.number().nullable(),
+        version: z.string().nullable(),
+        tls: z.string().nullable().openapi({ description: 'off, unverified or verified' }),
+        fsync: z.boolean().nullable().openapi({ description: 'false: a power failure loses acknowledged summaries' }),
+        writes: z.object({ ok: z.number(), failed: z.number() }),
+      }),
+    ),
+  })
+  .openapi('Status');
+
+export type Status = z.output<typeof statusAnswer>;
+
+/** Adds what operators and their machines ask, under `/-/`. */
+export function addOperationRoutes(app: OpenAPIHono, operation: Operation): void {
+  const text = (description: string) => ({ description, content: { 'text/plain': { schema: z.string() } } });
+
+  const healthy = createRoute({
+    method: 'get',
+    path: '/-/healthy',
+    summary: 'Is the process alive?',
+    responses: { 200: text('It is.') },
+  });
+  app.openapi(healthy, (c) => c.text('healthy\n', 200));
+
+  const ready = createRoute({
+    method: 'get',
+    path: '/-/ready',
+    summary: 'Can it take writes?',
+    responses: { 200: text('At least WRITE_ACKS databases take writes.'), 503: text('Too few do, or it is stopping.') },
+  });
+  app.openapi(ready, (c) => (operation.isReady() ? c.text('ready\n', 200) : c.text('not ready\n', 503)));
+
+  const status = createRoute({
+    method: 'get',
+    path: '/-/status',
+    summary: 'How are the databases?',
+    responses: {
+      200: { description: 'One entry a database.', content: { 'application/json': { schema: statusAnswer } } },
+    },
+  });
+  app.openapi(status, (c) => c.json(operation.status(), 200));
+
+  const metrics = createRoute({
+    method: 'get',
+    path: '/-/metrics',
+    summary: 'Telemetry of the service itself, for Prometheus',
+    responses: { 200: text('Prometheus text format.') },
+  });
+  app.openapi(metrics, async (c) => {
+    const { contentType, text: body } = await operation.metrics();
+    return c.text(body, 200, { 'Content-Type': contentType });
+  });
+}

@@ -1,0 +1,108 @@
+import { z } from '@hono/zod-openapi';
+import { instantSpellings, millisecondsHint, parseInstant } from '../../domain/instant.ts';
+import { statisticNames } from '../../domain/summary.ts';
+
+/** Beyond it, sums of a few values leave the range of double precision and the read would fail. */
+const magnitudeMax = 1e300;
+
+/** Beyond it, whole numbers are no longer exact. */
+const countMax = 2 ** 53;
+
+/** The size of a key of the dictionary's index is bounded; names this long are mistakes. */
+const nameBytesMax = 255;
+
+/** A clock may be wrong by so much; data from further ahead would hide behind every later summary. */
+const aheadSecondsMax = 3_600;
+
+/** Older data is a mistake of a clock or a unit; every week that holds any is a partition. */
+const ageSecondsMax = 10 * 365.25 * 86_400;
+
+const expected = 'expected a finite number';
+
+function describeMissing(issue: { input?: unknown }): string {
+  return issue.input === undefined
+    ? `missing; a summary has all of ${statisticNames.join(', ')}, a raw point has value instead`
+    : expected;
+}
+
+const statistic = z
+  .number({ error: describeMissing })
+  .min(-magnitudeMax, { error: `magnitude must be at most ${magnitudeMax}` })
+  .max(magnitudeMax, { error: `magnitude must be at most ${magnitudeMax}` });
+
+const name = z
+  .string({ error: (issue) => (issue.input === undefined ? 'missing; expected a string' : 'expected a string') })
+  .refine((text) => text !== '' && Buffer.byteLength(text) <= nameBytesMax, {
+    error: `expected 1 to ${nameBytesMax} bytes of UTF-8`,
+  })
+  .refine((text) => text.isWellFormed(), { error: 'must be well-formed Unicode, without lone surrogates' })
+  .refine((text) => !/\p{Cc}/u.test(text), { error: 'must not hold control characters' })
+  .openapi({ example: 'foo.web.requests', description: 'Metric name, 1–255 bytes of UTF-8, no control characters.' });
+
+export interface SummarySchemaOptions {
+  /** Unix seconds. */
+  readonly now: () => number;
+  /** Undefined: kept for ever. */
+  readonly retentionSeconds: number | undefined;
+}
+
+/** The schemas of what `POST /metrics` takes. They validate it, and the OpenAPI document is generated from them. */
+export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOptions) {
+  const problemOf = (bucket: number): string | undefined => {
+    if (bucket > now() + aheadSecondsMax) return 'is more than 1 hour ahead';
+    if (bucket < now() - ageSecondsMax) return 'is more than 10 years ago';
+    if (retentionSeconds !== undefined && bucket < now() - retentionSeconds) {
+      return `is older than RETENTION keeps (${retentionSeconds / 86_400} days)`;
+    }
+    return undefined;
+  };
+
+  const bucket = z
+    .union([z.number(), z.string()], {
+      error: (issue) => `${issue.input === undefined ? 'missing; ' : ''}expected ${instantSpellings}`,
+    })
+    .transform((value, context) => {
+      const instant = parseInstant(value);
+      const problem = instant === undefined ? `expected ${instantSpellings}` : problemOf(instant);
+      if (instant !== undefined && problem === undefined) return instant;
+      const hint = millisecondsHint(value, (seconds) => problemOf(seconds) === undefined);
+      context.addIssue({ code: 'custom', message: `${problem}${hint}` });
+      return z.NEVER;
+    })
+    .openapi({
+      description: `Start of the period, as ${instantSpellings}. Not before 10 years ago, not over 1 hour ahead.`,
+      example: Math.floor(now() / 60) * 60,
+    });
+
+  const count = z
+    .number({ error: describeMissing })
+    .min(0, { error: 'must be at least 0' })
+    .max(countMax, { error: 'must be at most 2^53' });
+
+  const summary = z
+    .object({
+      name,
+      bucket,
+      count,
+      mean: statistic,
+      median: statistic,
+      min: statistic,
+      max: statistic,
+      perc95: statistic,
+      perc99: statistic,
+      last: statistic,
+    })
+    .openapi('Summary', { description: 'The statistics of one metric over one bucket.' });
+
+  const point = z
+    .object({
+      name,
+      bucket: bucket.optional(),
+      value: statistic,
+    })
+    .openapi('RawPoint', { description: 'A summary of one value: count 1, every statistic that value.' });
+
+  return { summary, point };
+}
+
+export type SummarySchemas = ReturnType<typeof createSummarySchemas>;

@@ -1,0 +1,98 @@
+import { z } from '@hono/zod-openapi';
+import { invalidRequest } from '../../domain/failure.ts';
+import { instantSpellings, millisecondsHint, parseTimeBound } from '../../domain/instant.ts';
+import { namePatternProblem } from '../../domain/name-pattern.ts';
+import {
+  bucketsBetween,
+  finestResolution,
+  isTimezone,
+  parseResolution,
+  type Resolution,
+  resolutionSpellings,
+} from '../../domain/resolution.ts';
+
+/** As many points as Prometheus gives of one series: more than any screen has pixels. */
+const bucketsMax = 11_000;
+
+const boundSpellings = `${instantSpellings}, now, or relative: -90s -15m -1h -7d -2w`;
+
+/** The query of a read, as `GET /metrics` takes it. It validates, and the OpenAPI document is generated from it. */
+export function createReadQuery(now: () => number) {
+  const bound = (spelling: string) =>
+    z
+      .string()
+      .default(spelling)
+      .transform((text, context) => {
+        const instant = parseTimeBound(text, now());
+        if (instant !== undefined) return instant;
+        const hint = millisecondsHint(text, (seconds) => seconds > 0 && seconds < 4e9);
+        context.addIssue({ code: 'custom', message: `expected ${boundSpellings}${hint}` });
+        return z.NEVER;
+      });
+
+  return z.object({
+    name: z
+      .string()
+      .optional()
+      .superRefine((text, context) => {
+        const problem = text === undefined ? undefined : namePatternProblem(text);
+        if (problem) context.addIssue({ code: 'custom', message: problem });
+      })
+      .openapi({
+        param: { name: 'name', in: 'query' },
+        description: 'POSIX regular expression as of PostgreSQL, matched anywhere in the name. Left out: every name.',
+        example: '^foo\\.',
+      }),
+    from: bound('-1h').openapi({
+      param: { name: 'from', in: 'query' },
+      description: `First instant, inclusive: ${boundSpellings}.`,
+    }),
+    to: bound('now').openapi({
+      param: { name: 'to', in: 'query' },
+      description: `Last instant, inclusive: ${boundSpellings}.`,
+    }),
+    resolution: z
+      .string()
+      .default('minute')
+      .transform((text, context): Resolution => {
+        const resolution = parseResolution(text);
+        if (resolution) return resolution;
+        context.addIssue({ code: 'custom', message: `expected ${resolutionSpellings}` });
+        return z.NEVER;
+      })
+      .openapi({
+        param: { name: 'resolution', in: 'query' },
+        description: `Width of a bucket: ${resolutionSpellings}.`,
+      }),
+    timezone: z
+      .string()
+      .default('UTC')
+      .refine(isTimezone, { error: 'expected an IANA name such as Europe/Berlin' })
+      .openapi({
+        param: { name: 'timezone', in: 'query' },
+        description: 'IANA name; the zone whose days, weeks, months and years are meant.',
+      }),
+    partial: z
+      .enum(['allow', 'refuse'], { error: 'expected allow or refuse' })
+      .default('allow')
+      .openapi({
+        param: { name: 'partial', in: 'query' },
+        description: 'refuse: 503 rather than an answer that may lack summaries.',
+      }),
+  });
+}
+
+export type ReadQuery = z.output<ReturnType<typeof createReadQuery>>;
+
+/**
+ * Checks a range against the limits of an answer.
+ *
+ * @throws Failure `invalid_request` that suggests what would fit.
+ */
+export function checkRange({ from, to, resolution }: ReadQuery): void {
+  if (from > to) throw invalidRequest({ path: 'from', message: 'is later than to' });
+  const buckets = bucketsBetween(from, to, resolution);
+  if (buckets <= bucketsMax) return;
+  const message = `gives ${buckets} buckets, at most ${bucketsMax} are answered; try ${finestResolution(from, to, bucketsMax)}, or a shorter range`;
+  throw invalidRequest({ path: 'resolution', message });
+}

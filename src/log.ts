@@ -1,0 +1,97 @@
+import { pino } from 'pino';
+import type { Failure } from './domain/failure.ts';
+import type { Observation, Observe } from './domain/observation.ts';
+
+/** A database that is down fails every write: one line a while tells as much as thousands. */
+const repeatedEveryMs = 10_000;
+
+type Level = 'debug' | 'info' | 'warn' | 'error';
+type Line = readonly [level: Level, message: string, fields?: Readonly<Record<string, unknown>>];
+
+/** Writes observations to the log, one JSON line each on standard output. */
+export function createLog(level: string): Observe {
+  const log = pino({
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+  });
+  const lastLine = new Map<string, { atMs: number; suppressed: number }>();
+
+  /** How many lines of a kind were held back since the last one; undefined: hold back this one too. */
+  const suppressed = (kind: string): number | undefined => {
+    const last = lastLine.get(kind);
+    if (last && performance.now() - last.atMs < repeatedEveryMs) {
+      last.suppressed += 1;
+      return undefined;
+    }
+    lastLine.set(kind, { atMs: performance.now(), suppressed: 0 });
+    return last?.suppressed ?? 0;
+  };
+
+  return (observation) => {
+    const [lineLevel, message, fields] = describe(observation);
+    const kind = throttleKind(observation);
+    const held = kind === undefined ? 0 : suppressed(kind);
+    if (held === undefined) return;
+    log[lineLevel]({ ...fields, ...(held > 0 && { alsoSinceLast: held }) }, message);
+  };
+}
+
+function throttleKind(observation: Observation): string | undefined {
+  const { type } = observation;
+  if (type === 'write_failed' || type === 'read_failed') {
+    return `${type} ${observation.database} ${observation.failure.code}`;
+  }
+  return type === 'connection_lost' ? `${type} ${observation.database}` : undefined;
+}
+
+/** What the log shows of each observation. Summaries, names and URLs never are in it. */
+function describe(o: Observation): Line {
+  switch (o.type) {
+    case 'listening':
+      return ['info', `listening on ${o.url}`];
+    case 'stopping':
+      return ['info', `${o.signal}: stopping`];
+    case 'stopped':
+      return o.clean ? ['info', 'stopped'] : ['warn', 'stopped with work unfinished'];
+    case 'request':
+      return ['debug', `${o.method} ${o.route} ${o.status}`, { durationMs: Math.round(o.durationMs) }];
+    case 'request_failed':
+      return ['error', `${o.method} ${o.route} failed unexpectedly`, { err: o.cause }];
+    case 'database_up':
+      return ['info', `${o.database} is ${o.readOnly ? 'up, read-only' : 'up'}`, { version: o.version, tls: o.tls }];
+    case 'database_down':
+      return ['warn', `${o.database} is left out: it ${o.failure.message}`, reasons(o.failure)];
+    case 'connection_lost':
+      return ['info', `${o.database} ended an idle connection`, { reason: textOf(o.cause) }];
+    case 'migrated':
+      return ['info', `${o.database} migrated`, { migrations: o.migrations }];
+    case 'partition_created':
+      return ['info', `${o.database} has a partition for the week of ${o.monday}`];
+    case 'partition_dropped':
+      return ['info', `${o.database} dropped ${o.partition}, past RETENTION`];
+    case 'maintenance_done':
+      return ['debug', o.elected ? `${o.database} maintained` : `${o.database} is maintained by another process`];
+    case 'maintenance_failed':
+      return ['warn', `${o.database} was not maintained: it ${o.failure.message}`, reasons(o.failure)];
+    case 'write_committed':
+      return ['debug', `${o.database} committed ${o.summaries} summaries`, { durationMs: Math.round(o.durationMs) }];
+    case 'write_failed':
+      return ['warn', `${o.database} missed a write: it ${o.failure.message}`, reasons(o.failure)];
+    case 'read_done':
+      return ['debug', `${o.database} found ${o.summaries} summaries`, { durationMs: Math.round(o.durationMs) }];
+    case 'read_failed':
+      return ['warn', `${o.database} missed a read: it ${o.failure.message}`, reasons(o.failure)];
+  }
+}
+
+function reasons(failure: Failure): Readonly<Record<string, unknown>> {
+  return { code: failure.code, ...(failure.cause !== undefined && { reason: textOf(failure.cause) }) };
+}
+
+/** A driver's error, without the statement's values that PostgreSQL puts into `detail`. */
+function textOf(cause: unknown): string {
+  if (cause instanceof AggregateError && cause.message === '') return cause.errors.map(textOf).join('; ');
+  return cause instanceof Error ? cause.message : String(cause);
+}

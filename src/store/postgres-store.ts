@@ -1,0 +1,126 @@
+/**
+ * One database as a store.
+ *
+ * A write is one statement, so one round trip and one transaction: it looks the names up in the dictionary and inserts
+ * the summaries. What may be missing is found out by the statement failing, not by asking first:
+ *
+ * 1. Insert. Usually that is all.
+ * 2. A name that is not in the dictionary gives a null series_id: add all names of the batch, go to 1.
+ * 3. A bucket without a partition: create the weeks of the batch, go to 1.
+ *
+ * Nothing about the database is remembered here, so that nothing remembered can be wrong after it was emptied,
+ * restored or replaced behind our back.
+ */
+import type { Database } from '../database/database.ts';
+import { Failure, type FailureCode, toFailure } from '../domain/failure.ts';
+import type { Observe } from '../domain/observation.ts';
+import type { Store } from '../domain/store.ts';
+import { type Summary, statisticNames } from '../domain/summary.ts';
+
+/** New name, new week, and a race lost for each; whoever still fails then has another reason. */
+const attemptsMax = 5;
+
+/** What may wait for one database, so that a frozen one holds bounded memory: about 20 MB. */
+const summariesPendingMax = 100_000;
+
+/** What a read may fetch from one database, which bounds its memory: about 300 bytes each. */
+const summariesReadMax = 500_000;
+
+const columns = ['name', 'bucket', 'id', ...statisticNames] as const;
+const floats = statisticNames.map((_, index) => `$${index + 4}::float8[]`).join(', ');
+
+const insertSummaries = `
+  insert into summaries (series_id, bucket, id, ${statisticNames.join(', ')})
+  select series.id, to_timestamp(given.bucket), given.id, ${statisticNames.map((name) => `given.${name}`).join(', ')}
+  from unnest($1::text[], $2::float8[], $3::uuid[], ${floats}) as given (${columns.join(', ')})
+  left join series on series.name = given.name
+  on conflict do nothing`;
+
+const insertNames = `
+  insert into series (name)
+  select distinct given.name from unnest($1::text[]) as given (name)
+  where not exists (select from series where series.name = given.name)
+  order by given.name -- Racing writers that take locks in one order cannot deadlock.
+  on conflict do nothing`;
+
+const createWeeks = `
+  select to_char(monday, 'YYYY-MM-DD') as monday from (
+    select distinct date_trunc('week', to_timestamp(given.bucket) at time zone 'UTC')::date as monday
+    from unnest($1::float8[]) as given (bucket)) as weeks
+  where create_summaries_week(monday)`;
+
+const selectSummaries = `
+  select series.name, extract(epoch from bucket)::float8, summaries.id, ${statisticNames.join(', ')}
+  from series join summaries on summaries.series_id = series.id
+  where ($1::text is null or series.name ~ $1)
+    and summaries.bucket between to_timestamp($2::float8) and to_timestamp($3::float8)
+  limit ${summariesReadMax + 1}`;
+
+export interface PostgresStoreOptions {
+  readonly database: Database;
+  readonly observe: Observe;
+}
+
+export function createPostgresStore({ database, observe }: PostgresStoreOptions): Store {
+  let pending = 0;
+  const underWay = new Set<Promise<unknown>>();
+
+  /** What to do about a failed insert so that the next attempt succeeds; codes that are not here are final. */
+  const remedies: Partial<Record<FailureCode, (summaries: readonly Summary[]) => Promise<unknown>>> = {
+    series_missing: (summaries) =>
+      database.query('write', { text: insertNames, values: [summaries.map(({ name }) => name)] }),
+    async partition_missing(summaries) {
+      const values = [summaries.map(({ bucket }) => bucket)];
+      const { rows } = await database.query('write', { text: createWeeks, values });
+      for (const { monday } of rows) observe({ type: 'partition_created', database: database.name, monday });
+    },
+    conflict: () => Promise.resolve(),
+  };
+
+  const insert = async (summaries: readonly Summary[]) => {
+    const values = columns.map((column) => summaries.map((summary) => summary[column]));
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await database.query('write', { name: 'insert_summaries', text: insertSummaries, values });
+      } catch (error) {
+        const failure = toFailure(error);
+        const remedy = remedies[failure.code];
+        if (remedy === undefined || attempt === attemptsMax) throw failure;
+        await remedy(summaries);
+      }
+    }
+  };
+
+  return {
+    async write(summaries) {
+      if (pending + summaries.length > summariesPendingMax) {
+        throw new Failure('queue_full', `has ${pending} summaries waiting; at most ${summariesPendingMax} may`);
+      }
+      pending += summaries.length;
+      const inserting = insert(summaries).finally(() => {
+        pending -= summaries.length;
+        underWay.delete(inserting);
+      });
+      underWay.add(inserting);
+      await inserting;
+      return { copies: 1, databases: 1 };
+    },
+    async read({ namePattern, from, to }) {
+      const values = [namePattern ?? null, from, to];
+      const { rows } = await database.query('read', { text: selectSummaries, values, rowMode: 'array' });
+      if (rows.length > summariesReadMax) {
+        throw new Failure('read_too_large', `more than ${summariesReadMax} summaries: narrow the name or the time`);
+      }
+      return { summaries: rows.map(toSummary), outcomes: [{ database: database.name, outcome: 'ok' }], complete: true };
+    },
+    async drain() {
+      await Promise.allSettled(underWay);
+    },
+  };
+}
+
+/** A row of `selectSummaries`, columns in the order of `columns`. */
+function toSummary([name, bucket, id, ...values]: unknown[]): Summary {
+  const statistics = Object.fromEntries(statisticNames.map((statistic, index) => [statistic, values[index]]));
+  return { name, bucket, id, ...statistics } as unknown as Summary;
+}

@@ -1,0 +1,100 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Observe } from './domain/observation.ts';
+
+/** From a commit on a local disk to the longest timeout, in seconds. */
+const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export interface Telemetry {
+  readonly observe: Observe;
+  /** The Prometheus text format. */
+  render(): Promise<{ readonly contentType: string; readonly text: string }>;
+}
+
+/**
+ * Counts observations for `/-/metrics`.
+ *
+ * @param databases Their names; each has its series from the start, so that "no failure yet" is a 0 and not a gap.
+ */
+export function createTelemetry(databases: readonly string[]): Telemetry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const requests = new Histogram({
+    name: 'm2pg_http_request_duration_seconds',
+    help: 'Time to answer an HTTP request.',
+    labelNames: ['method', 'route', 'status'],
+    buckets,
+    registers,
+  });
+  const up = new Gauge({
+    name: 'm2pg_database_up',
+    help: '1 while a database answers, else 0.',
+    labelNames: ['database'],
+    registers,
+  });
+  const writes = new Histogram({
+    name: 'm2pg_database_write_duration_seconds',
+    help: 'Time until a database has committed a write.',
+    labelNames: ['database'],
+    buckets,
+    registers,
+  });
+  const written = new Counter({
+    name: 'm2pg_database_summaries_written_total',
+    help: 'Summaries that a database has committed.',
+    labelNames: ['database'],
+    registers,
+  });
+  const missed = new Counter({
+    name: 'm2pg_database_summaries_missed_total',
+    help: 'Summaries whose write to a database failed, by reason.',
+    labelNames: ['database', 'reason'],
+    registers,
+  });
+  const reads = new Histogram({
+    name: 'm2pg_database_read_duration_seconds',
+    help: 'Time until a database has answered a read.',
+    labelNames: ['database'],
+    buckets,
+    registers,
+  });
+  const failedReads = new Counter({
+    name: 'm2pg_database_reads_failed_total',
+    help: 'Reads that a database failed to answer, by reason.',
+    labelNames: ['database', 'reason'],
+    registers,
+  });
+  for (const database of databases) {
+    up.set({ database }, 0);
+    written.inc({ database }, 0);
+  }
+
+  const observe: Observe = (o) => {
+    switch (o.type) {
+      case 'request':
+        requests.observe({ method: o.method, route: o.route, status: o.status }, o.durationMs / 1000);
+        break;
+      case 'database_up':
+        up.set({ database: o.database }, 1);
+        break;
+      case 'database_down':
+        up.set({ database: o.database }, 0);
+        break;
+      case 'write_committed':
+        writes.observe({ database: o.database }, o.durationMs / 1000);
+        written.inc({ database: o.database }, o.summaries);
+        break;
+      case 'write_failed':
+        missed.inc({ database: o.database, reason: o.failure.code }, o.summaries);
+        break;
+      case 'read_done':
+        reads.observe({ database: o.database }, o.durationMs / 1000);
+        break;
+      case 'read_failed':
+        failedReads.inc({ database: o.database, reason: o.failure.code });
+        break;
+    }
+  };
+
+  return { observe, render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }) };
+}

@@ -1,0 +1,39 @@
+import type { Store } from '../../src/domain/store.ts';
+import type { Summary } from '../../src/domain/summary.ts';
+
+/** A store in memory: the fake that tests of HTTP use. It passes the same contract as the real ones. */
+export interface MemoryStore extends Store {
+  /** Everything stored, by id. */
+  readonly summaries: ReadonlyMap<string, Summary>;
+  /** How often each call was made. */
+  readonly calls: { write: number; read: number };
+  /** Makes every call reject with this, until it is set to undefined. */
+  failure: Error | undefined;
+}
+
+export function createMemoryStore(): MemoryStore {
+  const summaries = new Map<string, Summary>();
+  const store: MemoryStore = {
+    summaries,
+    calls: { write: 0, read: 0 },
+    failure: undefined,
+    async write(given) {
+      store.calls.write += 1;
+      if (store.failure) throw store.failure;
+      for (const summary of given) if (!summaries.has(summary.id)) summaries.set(summary.id, summary);
+      return { copies: 1, databases: 1 };
+    },
+    async read({ namePattern, from, to }) {
+      store.calls.read += 1;
+      if (store.failure) throw store.failure;
+      // JavaScript's expressions agree with PostgreSQL's on the simple patterns that tests of the contract use.
+      const pattern = new RegExp(namePattern ?? '');
+      const found = [...summaries.values()].filter(
+        ({ name, bucket }) => pattern.test(name) && bucket >= from && bucket <= to,
+      );
+      return { summaries: found, outcomes: [{ database: 'db1', outcome: 'ok' }], complete: true };
+    },
+    async drain() {},
+  };
+  return store;
+}

@@ -1,0 +1,37 @@
+import fc from 'fast-check';
+import { v7 } from 'uuid';
+import { type Summary, statisticNames } from '../../src/domain/summary.ts';
+
+/** A summary with distinct statistics, so that a mix-up of two shows. */
+export function summaryOf(fields: Partial<Summary> = {}): Summary {
+  return {
+    id: v7(),
+    name: 'foo.web.requests',
+    bucket: Math.floor(Date.now() / 60_000) * 60,
+    count: 10,
+    mean: 2.5,
+    median: 2.25,
+    min: 1,
+    max: 9.5,
+    perc95: 8.5,
+    perc99: 9.25,
+    last: 3.75,
+    ...fields,
+  };
+}
+
+/** Any statistic that m2pg accepts. Minus zero is stored as zero, which it equals. */
+export const anyStatistic = fc.double({ min: -1e300, max: 1e300, noNaN: true }).map((value) => value + 0);
+
+/** Any valid summary whose bucket is within an hour before the given Unix seconds, of few names and buckets. */
+export function anySummary(before: number): fc.Arbitrary<Summary> {
+  const statistics = Object.fromEntries(
+    statisticNames.map((name) => [name, name === 'count' ? fc.nat(1_000_000) : anyStatistic]),
+  );
+  return fc.record({
+    id: fc.uuid({ version: 7 }),
+    name: fc.constantFrom('a', 'a.b', 'ü.b', 'c d'),
+    bucket: fc.nat(3_600).map((ago) => Math.floor(before) - ago),
+    ...statistics,
+  }) as unknown as fc.Arbitrary<Summary>;
+}
