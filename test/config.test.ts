@@ -181,6 +181,7 @@ describe('DATABASE_URLS', () => {
     ['with the other scheme', 'postgresql://alice:hunter2@one.example/metrics'],
     ['with the port that is the default', 'postgres://alice:hunter2@one.example:5432/metrics'],
     ['with its host in capitals', 'postgres://alice:hunter2@ONE.example/metrics'],
+    ['by the name of its user, which is the default', 'postgres://metrics:secret@one.example'],
     ['with parameters', `${one}?sslmode=require`],
     ['with its host as a parameter', 'postgres:///metrics?host=one.example'],
   ])('is refused with the same database %s', (_, twin) => {
@@ -206,12 +207,13 @@ describe('on Heroku', () => {
   const dyno = { DYNO: 'web.1' };
 
   test('every attached database is used, the primary one first', () => {
-    const environment = { HEROKU_POSTGRESQL_RED_URL: three, HEROKU_POSTGRESQL_BLUE_URL: two, DATABASE_URL: one };
+    const environment = { HEROKU_POSTGRESQL_RED_URL: three, AMBER_URL: two, DATABASE_URL: one };
     expect(hrefsOf({ ...dyno, ...environment })).toEqual([one, two, three]);
   });
 
   test('a database that is attached under two names counts once', () => {
-    const environment = { AMBER_URL: one, DATABASE_URL: one, HEROKU_POSTGRESQL_RED_URL: one, ZINC_URL: two };
+    const again = 'postgres://other-credential:secret@one.example:5432/metrics';
+    const environment = { AMBER_URL: again, DATABASE_URL: one, HEROKU_POSTGRESQL_RED_URL: one, ZINC_URL: two };
     expect(hrefsOf({ ...dyno, ...environment })).toEqual([one, two]);
   });
 
