@@ -7,6 +7,10 @@ import { prepareDatabase } from './prepare-database.ts';
 import { databaseFailure } from './sqlstate.ts';
 import { type SslMode, tlsAttempts } from './tls.ts';
 
+/**
+ * `read_only` answers reads but takes no writes; `down` is asked again and again; `refused` must not be used at all: it
+ * belongs to a newer version, is too old, or is given twice.
+ */
 export type DatabaseState = 'starting' | 'up' | 'read_only' | 'down' | 'refused';
 
 /** One database as `/-/status` shows it. */
@@ -53,6 +57,7 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** Creates a database that `start` is to connect. Its calls fail at once, with the reason, until it is up. */
 export function createDatabase(options: DatabaseOptions): Database {
   const { name, url, observe, connectTimeoutMs } = options;
   let state: DatabaseState = 'starting';

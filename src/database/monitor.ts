@@ -46,6 +46,7 @@ export interface MonitorOptions {
   readonly onDown: (failure: Failure) => void;
 }
 
+/** A watch over one database, on a connection of its own. */
 export interface Monitor {
   /** Resolves after the first look, whatever it found. */
   start(): Promise<void>;
@@ -54,6 +55,7 @@ export interface Monitor {
   stop(): Promise<void>;
 }
 
+/** Looks at a database again and again, and reports what it found: up after every look that worked, down after each other. */
 export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }: MonitorOptions): Monitor {
   const stopped = new AbortController();
   let wake = new AbortController();

@@ -8,22 +8,22 @@ export interface Resolution {
   readonly unit: Unit;
 }
 
-const unitOf: Record<string, Unit> = {
-  s: 'second',
-  second: 'second',
-  m: 'minute',
-  minute: 'minute',
-  h: 'hour',
-  hour: 'hour',
-  d: 'day',
-  day: 'day',
-  w: 'week',
-  week: 'week',
-  mo: 'month',
-  month: 'month',
-  y: 'year',
-  year: 'year',
-};
+const unitOf: ReadonlyMap<string, Unit> = new Map([
+  ['s', 'second'],
+  ['second', 'second'],
+  ['m', 'minute'],
+  ['minute', 'minute'],
+  ['h', 'hour'],
+  ['hour', 'hour'],
+  ['d', 'day'],
+  ['day', 'day'],
+  ['w', 'week'],
+  ['week', 'week'],
+  ['mo', 'month'],
+  ['month', 'month'],
+  ['y', 'year'],
+  ['year', 'year'],
+]);
 
 /** A month and a year are their shortest, so that a number of buckets computed from them is never too small. */
 const unitSeconds: Record<Unit, number> = {
@@ -43,7 +43,7 @@ export const resolutionSpellings =
 /** Reads `minute`, `m`, `15m`, `6h` … `undefined` when it is no resolution. */
 export function parseResolution(text: string): Resolution | undefined {
   const [, digits, word] = /^(\d{0,9})([a-z]+)$/.exec(text) ?? [];
-  const unit = word === undefined ? undefined : unitOf[word];
+  const unit = word === undefined ? undefined : unitOf.get(word);
   const amount = digits === '' ? 1 : Number(digits);
   if (unit === undefined || amount < 1) return undefined;
   const isMultipleOfCalendarUnit = amount > 1 && (unit === 'month' || unit === 'year');

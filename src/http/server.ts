@@ -9,6 +9,7 @@ const requestTimeoutMs = 30_000;
 /** Longer than the idle timeout of common load balancers (60 s), so that they, not we, close a connection. */
 const keepAliveTimeoutMs = 65_000;
 
+/** An HTTP server that listens. */
 export interface HttpServer {
   /** The port that it really got. */
   readonly port: number;

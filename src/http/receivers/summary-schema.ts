@@ -105,4 +105,5 @@ export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOpt
   return { summary, point };
 }
 
+/** The schema of a summary and that of a raw point. */
 export type SummarySchemas = ReturnType<typeof createSummarySchemas>;

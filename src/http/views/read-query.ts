@@ -82,6 +82,7 @@ export function createReadQuery(now: () => number) {
   });
 }
 
+/** A query that was validated: defaults filled in, times in Unix seconds. */
 export type ReadQuery = z.output<ReturnType<typeof createReadQuery>>;
 
 /**
