@@ -44,6 +44,9 @@ const whole = (least: number, most: number, unit: string) =>
     .min(least, { error: `expected at least ${least} ${unit}` })
     .max(most, { error: `expected at most ${most} ${unit}` });
 
+const portRange = { error: 'expected a port, a whole number between 0 and 65535' };
+const port = z.coerce.number(portRange).int(portRange).min(0, portRange).max(65_535, portRange);
+
 const retentionUnitDays: Record<string, number> = { d: 1, w: 7 };
 
 const retention = z
@@ -52,7 +55,7 @@ const retention = z
   .transform((text) => Number(text.slice(0, -1)) * (retentionUnitDays[text.slice(-1)] ?? Number.NaN) * 86_400);
 
 const schema = z.object({
-  PORT: whole(0, 65_535, 'port').default(8_080),
+  PORT: port.default(8_080),
   HOST: z.string().optional(),
   WRITE_ACKS: z
     .string()

@@ -110,7 +110,9 @@ export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }
 
   return {
     async start() {
-      running = run(await look());
+      const firstLook = look();
+      running = firstLook.then(run);
+      await firstLook;
     },
     lookNow,
     async stop() {

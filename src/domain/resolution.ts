@@ -50,9 +50,15 @@ export function parseResolution(text: string): Resolution | undefined {
   return isMultipleOfCalendarUnit || amount * unitSeconds[unit] > unitSeconds.year * 10 ? undefined : { amount, unit };
 }
 
-/** At most so many buckets lie in the inclusive range; one more than the quotient, since both ends may be cut. */
+/**
+ * The number of buckets that the inclusive range touches: exact up to hours; of days and longer, whose local midnights
+ * are not known here, the most that it can be.
+ */
 export function bucketsBetween(from: number, to: number, { amount, unit }: Resolution): number {
-  return Math.floor((to - from) / (amount * unitSeconds[unit])) + 1;
+  const width = amount * unitSeconds[unit];
+  if (unit === 'second' || unit === 'minute' || unit === 'hour')
+    return Math.floor(to / width) - Math.floor(from / width) + 1;
+  return Math.floor((to - from) / width) + 2;
 }
 
 /** The finest resolution, of those that people read easily, that divides the range into at most so many buckets. */

@@ -53,13 +53,15 @@ describe('a resolution', () => {
 });
 
 describe('the number of buckets', () => {
+  // Exact up to hours; of days and longer the most that a zone can make of the range.
   test.each([
     [0, 0, 'minute', 1],
     [0, 59, 'minute', 1],
     [0, 60, 'minute', 2],
     [0, 86_400, 'hour', 25],
-    [0, 86_400 * 28, 'month', 2],
-    [0, 86_400 * 365, 'year', 2],
+    [59, 61, 'minute', 2],
+    [0, 86_400 * 28, 'month', 3],
+    [1, 86_400 * 365, 'year', 2],
     [0, 3_600, '15m', 5],
   ])('from %d to %d at %s is %d', (from, to, text, buckets) => {
     const resolution = parseResolution(text);
