@@ -43,7 +43,7 @@ export const resolutionSpellings =
 /** Reads `minute`, `m`, `15m`, `6h` … `undefined` when it is no resolution. */
 export function parseResolution(text: string): Resolution | undefined {
   const [, digits, word] = /^(\d{0,9})([a-z]+)$/.exec(text) ?? [];
-  const unit = word === undefined ? undefined : unitOf[word];
+  const unit = word !== undefined && Object.hasOwn(unitOf, word) ? unitOf[word] : undefined;
   const amount = digits === '' ? 1 : Number(digits);
   if (unit === undefined || amount < 1) return undefined;
   const isMultipleOfCalendarUnit = amount > 1 && (unit === 'month' || unit === 'year');
