@@ -2,7 +2,7 @@
 -- drops those that ended before the oldest instant to be kept. One process at a time; the others are told that they
 -- were not elected. Dropping needs the table for itself for an instant: who cannot have it within half a second leaves
 -- the partition to the next run, rather than let writes queue up behind a long read.
-create function maintain_summaries(oldest timestamptz, weeks_ahead integer)
+create or replace function maintain_summaries(oldest timestamptz, weeks_ahead integer)
 returns table (elected boolean, created text[], dropped text[])
 language plpgsql set lock_timeout = '500ms' as $$
 declare
