@@ -60,6 +60,8 @@ export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }
   const stopped = new AbortController();
   let wake = new AbortController();
   let connection: { client: Client; attempt: TlsAttempt } | undefined;
+  /** Left to the next look: the one under way would fail, and the database pass for down. */
+  let isAnewWanted = false;
   let running: Promise<void> = Promise.resolve();
 
   const closeConnection = () => {
@@ -77,6 +79,8 @@ export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }
   };
 
   const look = async (): Promise<number> => {
+    if (isAnewWanted) closeConnection();
+    isAnewWanted = false;
     try {
       const isNew = connection === undefined;
       connection ??= await open();
@@ -106,7 +110,7 @@ export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }
   };
 
   const lookNow = ({ anew } = { anew: false }) => {
-    if (anew) closeConnection();
+    isAnewWanted ||= anew;
     wake.abort();
   };
 
