@@ -69,7 +69,12 @@ export function createDatabase(options: DatabaseOptions): Database {
   const goUp = (found: Inspection) => {
     const { version, readOnly, attempt } = found;
     const next = readOnly ? 'read_only' : 'up';
-    if (state !== next) observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state });
+    if (state !== next) {
+      observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state });
+      // Sessions keep the default, read-only or not, that they began with.
+      void pools?.close();
+      pools = undefined;
+    }
     [state, inspection] = [next, found];
     pools ??= createPools({
       ...options,
@@ -114,7 +119,8 @@ export function createDatabase(options: DatabaseOptions): Database {
         const failure = databaseFailure(error);
         if (isPartOfWork(failure)) throw failure;
         failed = { failure, at: new Date() };
-        monitor.lookNow({ anew: failure.code === 'schema_missing' });
+        // What has changed for sessions that begin now, the one that watches cannot see.
+        monitor.lookNow({ anew: failure.code === 'schema_missing' || failure.code === 'read_only' });
         throw failure;
       }
     },
