@@ -1,5 +1,5 @@
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { Server, ServerResponse } from 'node:http';
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 
@@ -20,25 +20,54 @@ export interface HttpServer {
 export async function serveHttp(app: OpenAPIHono, host: string, port: number): Promise<HttpServer> {
   const server = createAdaptorServer({
     fetch: app.fetch,
+    // HTTP/1.0 has no Host header; some health checks still speak it.
+    hostname: 'localhost',
     serverOptions: { requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveTimeoutMs },
   }) as Server;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port }, resolve);
   });
-  let isStopping = false;
-  server.on('request', (_request, response) => {
-    // Tells clients that keep connections to leave this one.
-    if (isStopping && !response.headersSent) response.setHeader('Connection', 'close');
-  });
+  const connections = trackConnections(server);
   return {
     port: (server.address() as AddressInfo).port,
     async stop(graceMs) {
-      isStopping = true;
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      // Not the `close` of HTTP: it would cut off a response that is complete but not yet sent to a slow client.
+      const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
+      connections.closeWhenIdle();
       const cut = setTimeout(() => server.closeAllConnections(), graceMs);
       await closed;
       clearTimeout(cut);
+    },
+  };
+}
+
+/** Knows the responses in progress on each connection, so that each can be closed as soon as it has none. */
+function trackConnections(server: Server) {
+  const connections = new Map<Socket, Set<ServerResponse>>();
+  let isStopping = false;
+  server.on('connection', (socket: Socket) => {
+    connections.set(socket, new Set());
+    socket.once('close', () => connections.delete(socket));
+  });
+  // Before the listener that answers, which may do so at once.
+  server.prependListener('request', ({ socket }, response) => {
+    const inProgress = connections.get(socket);
+    inProgress?.add(response);
+    response.once('close', () => {
+      inProgress?.delete(response);
+      if (isStopping && inProgress?.size === 0) socket.destroySoon();
+    });
+  });
+  return {
+    closeWhenIdle() {
+      isStopping = true;
+      for (const [socket, inProgress] of connections) {
+        const last = [...inProgress].at(-1);
+        if (last === undefined) socket.destroySoon();
+        // Tells a client that keeps connections to leave this one.
+        else if (!last.headersSent) last.setHeader('Connection', 'close');
+      }
     },
   };
 }
