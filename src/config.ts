@@ -169,7 +169,18 @@ function readHerokuUrls(environment: Environment): readonly URL[] {
 function parseDatabaseUrl(text: string): URL | undefined {
   if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) return undefined;
   const url = new URL(text);
+  if (![url.username, url.password, url.pathname].every(isPercentEncoded)) return undefined;
   return url.hostname !== '' || url.searchParams.has('host') ? url : undefined;
+}
+
+/** A bare % in a password is a URL to the standard, and an error to the driver at every connection. */
+function isPercentEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function databaseKey(url: URL): string {

@@ -1,4 +1,5 @@
 import { relative } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { createDatabase, type Database } from '../database/database.ts';
 import { createIdentities } from '../database/identities.ts';
@@ -12,6 +13,9 @@ const insertTimeoutMs = 10_000;
 /** A server that answers at all answers within this; longer waits only hold connections. */
 const connectTimeoutMs = 2_000;
 
+/** The goodbyes of healthy databases take milliseconds; a frozen one never answers, and the process ends anyway. */
+const closeTimeoutMs = 500;
+
 const folder = '.m2pg';
 const embeddedNames = ['db1', 'db2'];
 
@@ -20,7 +24,7 @@ export interface Databases {
   readonly databases: readonly Database[];
   /** The servers that we started or took over because no databases were given; else empty. */
   readonly embedded: readonly EmbeddedServer[];
-  /** Ends the connections, then the servers that are ours. */
+  /** Ends the connections, in bounded time, then the servers that are ours. */
   close(): Promise<void>;
 }
 
@@ -45,7 +49,8 @@ export async function openDatabases(config: Config, observe: Observe): Promise<D
     databases,
     embedded: servers,
     async close() {
-      await Promise.all(databases.map((database) => database.close()));
+      const closed = Promise.all(databases.map((database) => database.close()));
+      await Promise.race([closed, sleep(closeTimeoutMs, undefined, { ref: false })]);
       await stop();
     },
   };
@@ -55,7 +60,8 @@ const noServers = { servers: [] as readonly EmbeddedServer[], stop: async () => 
 
 async function startEmbeddedServers() {
   const unlock = await lockFolder(folder);
-  const servers = await Promise.all(embeddedNames.map((name) => startEmbeddedServer(folder, name)));
+  const starts = await Promise.allSettled(embeddedNames.map((name) => startEmbeddedServer(folder, name)));
+  const servers = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
   // Also when we end by an error of ours, the servers do not stay behind.
   const stopAtExit = () => {
     for (const { pid } of servers) {
@@ -67,14 +73,17 @@ async function startEmbeddedServers() {
     }
   };
   process.once('exit', stopAtExit);
-  return {
-    servers,
-    async stop() {
-      process.off('exit', stopAtExit);
-      await Promise.all(servers.map((server) => server.stop()));
-      await unlock();
-    },
+  const stop = async () => {
+    process.off('exit', stopAtExit);
+    await Promise.all(servers.map((server) => server.stop()));
+    await unlock();
   };
+  const failed = starts.find((start) => start.status === 'rejected');
+  if (failed) {
+    await stop();
+    throw failed.reason;
+  }
+  return { servers, stop };
 }
 
 /** What was done to have databases, for the person at the terminal; no passwords. */

@@ -16,8 +16,11 @@ import { type Databases, describeEmbedded, openDatabases } from './databases.ts'
 /** A first look at a database that is frozen or far away must not keep the others from serving. */
 const startTimeoutMs = 5_000;
 
-/** What a platform gives a process between SIGTERM and SIGKILL is 30 s on Heroku and Kubernetes, 10 s with Docker. */
-const stopTimeoutMs = 10_000;
+/**
+ * What a platform gives a process between SIGTERM and SIGKILL is 30 s on Heroku and Kubernetes, 10 s with Docker; some of
+ * it is for closing connections.
+ */
+const stopTimeoutMs = 9_000;
 
 /** Where nobody chose a port, so many above the default are tried. */
 const portsTriedMax = 20;
@@ -30,6 +33,8 @@ export async function serve(config: Config): Promise<void> {
     for (const observer of observers) observer(observation);
   };
 
+  // Listened to from the start: the servers of our own are not to stay behind when it is broken off.
+  const signalled = nextSignal();
   const opened = await openDatabases(config, observe);
   const { databases } = opened;
   const { writeAcks, writeTimeoutMs, readTimeoutMs, retentionSeconds, bodyBytesMax } = config;
@@ -67,7 +72,7 @@ export async function serve(config: Config): Promise<void> {
   const stopping = new AbortController();
   const maintenance = maintainForever({ databases, retentionSeconds, now, observe }, stopping.signal);
 
-  const signal = await nextSignal();
+  const signal = await signalled;
   observe({ type: 'stopping', signal });
   const deadlineMs = performance.now() + stopTimeoutMs;
   stopping.abort();

@@ -20,8 +20,8 @@ export async function findPostmaster(dataDirectory: string): Promise<Postmaster 
   const [pid, , , port, , , , state] = text.split('\n');
   const found = { pid: Number(pid), port: Number(port), isReady: state?.trim() === 'ready' };
   if (!found.pid || !isAlive(found.pid)) return undefined;
-  if (await isPostgres(found.pid)) return found;
-  // The number was given to another process since, which PostgreSQL would take for itself and refuse to start.
+  if (await mayBePostmaster(found.pid, found.port)) return found;
+  // PostgreSQL would take whoever has the number now for itself, and refuse to start.
   await rm(file);
   return undefined;
 }
@@ -55,8 +55,20 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Where the system does not tell, it is taken for one: to run two servers on one directory would destroy it. */
-async function isPostgres(pid: number): Promise<boolean> {
+/**
+ * Whether the process may be the server that wrote this port down. Another one may have the number by now: any program,
+ * a server on other data, one of its children. Where the system does not tell, it is taken for it: to run two servers
+ * on one directory would destroy it.
+ */
+async function mayBePostmaster(pid: number, port: number): Promise<boolean> {
   const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'postgres');
-  return name.trim() === 'postgres';
+  if (name.trim() !== 'postgres') return false;
+  const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => undefined);
+  if (commandLine === undefined) return true;
+  const [program = '', ...flags] = commandLine.split('\0');
+  // Nothing: it has ended, and nobody has asked how. `postgres: …`: a child, which shows what it does instead.
+  if (program === '' || program.startsWith('postgres:')) return false;
+  // Of flags that are repeated the last counts. Without any, somebody started it by hand.
+  const given = flags.findLast((flag, index) => flags[index - 1] === '-p' || flag.startsWith('port='));
+  return given === undefined || !port || Number(given.replace('port=', '')) === port;
 }

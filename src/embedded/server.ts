@@ -60,13 +60,13 @@ export async function startEmbeddedServer(
   if (!(await stat(directory).catch(() => undefined))) await initialize(directory, binaries, serverUser, password);
 
   const running = await findPostmaster(directory);
-  const { pid, port } = running
-    ? await waitUntilReady(directory, () => !isAlive(running.pid))
-    : await start(directory, binaries, serverUser, settings);
+  // One that is still stopping ends while we wait.
+  const adopted = running && (await waitUntilReady(directory, () => !isAlive(running.pid)).catch(() => undefined));
+  const { pid, port } = adopted ?? (await start(directory, binaries, serverUser, settings));
   return {
     pid,
     url: new URL(`postgres://${user}:${password}@127.0.0.1:${port}/${database}`),
-    isAdopted: running !== undefined,
+    isAdopted: adopted !== undefined,
     stop: () => stopPostmaster(pid, stopTimeoutMs),
   };
 }

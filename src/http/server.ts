@@ -9,6 +9,9 @@ const requestTimeoutMs = 30_000;
 /** Longer than the idle timeout of common load balancers (60 s), so that they, not we, close a connection. */
 const keepAliveTimeoutMs = 65_000;
 
+/** When we stop, a connection on which nothing was asked may have a request on its way; after this it has none. */
+const quietMs = 250;
+
 /** An HTTP server that listens. */
 export interface HttpServer {
   /** The port that it really got. */
@@ -36,8 +39,10 @@ export async function serveHttp(app: OpenAPIHono, host: string, port: number): P
       // Not the `close` of HTTP: it would cut off a response that is complete but not yet sent to a slow client.
       const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
       connections.closeWhenIdle();
+      const quiet = setTimeout(connections.closeIdle, Math.min(quietMs, graceMs));
       const cut = setTimeout(() => server.closeAllConnections(), graceMs);
       await closed;
+      clearTimeout(quiet);
       clearTimeout(cut);
     },
   };
@@ -47,6 +52,10 @@ export async function serveHttp(app: OpenAPIHono, host: string, port: number): P
 function trackConnections(server: Server) {
   const connections = new Map<Socket, Set<ServerResponse>>();
   let isStopping = false;
+  // Tells a client that keeps connections to leave this one.
+  const leaveAfter = (response: ServerResponse | undefined) => {
+    if (response && !response.headersSent) response.setHeader('Connection', 'close');
+  };
   server.on('connection', (socket: Socket) => {
     connections.set(socket, new Set());
     socket.once('close', () => connections.delete(socket));
@@ -55,20 +64,21 @@ function trackConnections(server: Server) {
   server.prependListener('request', ({ socket }, response) => {
     const inProgress = connections.get(socket);
     inProgress?.add(response);
+    if (isStopping) leaveAfter(response);
     response.once('close', () => {
       inProgress?.delete(response);
       if (isStopping && inProgress?.size === 0) socket.destroySoon();
     });
   });
   return {
+    /** From now on, each connection that ends a request; those that have none may begin one. */
     closeWhenIdle() {
       isStopping = true;
-      for (const [socket, inProgress] of connections) {
-        const last = [...inProgress].at(-1);
-        if (last === undefined) socket.destroySoon();
-        // Tells a client that keeps connections to leave this one.
-        else if (!last.headersSent) last.setHeader('Connection', 'close');
-      }
+      for (const inProgress of connections.values()) leaveAfter([...inProgress].at(-1));
+    },
+    /** Those that have no request in progress. */
+    closeIdle() {
+      for (const [socket, inProgress] of connections) if (inProgress.size === 0) socket.destroySoon();
     },
   };
 }

@@ -1,0 +1,122 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { createFragileServers, type FragileServer } from '../support/fragile-server.ts';
+import { runSql } from '../support/fresh-database.ts';
+import { point, read, statesOf, statusOf, write } from '../support/service-client.ts';
+import { eventually, type Service, startService } from '../support/service-process.ts';
+
+/** A write that takes so long was kept waiting by the database that is frozen. The machine of the tests may be busy. */
+const quicklyMs = 1_000;
+
+const readTimeoutMs = 700;
+const writeTimeoutMs = 1_000;
+
+let servers: [FragileServer, FragileServer];
+let urls: [URL, URL];
+
+beforeAll(async () => {
+  servers = (await createFragileServers(2)) as [FragileServer, FragileServer];
+});
+
+afterEach(() => Promise.all(servers.map((server) => server.restore())));
+
+afterAll(() => Promise.all((servers ?? []).map((server) => server.remove())));
+
+async function startOnBoth(): Promise<Service> {
+  urls = (await Promise.all(servers.map((server) => server.createDatabase()))) as [URL, URL];
+  const timeouts = { READ_TIMEOUT_MS: String(readTimeoutMs), WRITE_TIMEOUT_MS: String(writeTimeoutMs) };
+  return startService({ env: { DATABASE_URLS: urls.map(String).join('|'), ...timeouts } });
+}
+
+/** Writes for a while, ten at a time, and expects every answer to come as if nothing had happened. */
+async function writeUndisturbed(service: Service, name: string, forMs: number): Promise<number> {
+  const until = performance.now() + forMs;
+  let written = 0;
+  while (performance.now() < until) {
+    const answers = await Promise.all(Array.from({ length: 10 }, () => write(service, point(name))));
+    for (const { status, durationMs } of answers) {
+      expect(status).toBe(201);
+      expect(durationMs).toBeLessThan(quicklyMs);
+    }
+    written += answers.length;
+    await sleep(20);
+  }
+  return written;
+}
+
+async function expectFlaggedRead(service: Service, name: string, count: number): Promise<void> {
+  const answer = await read(service, { name });
+  expect(answer).toMatchObject({ status: 200, count, complete: 'false' });
+  expect(answer.databases).toMatch(/^db1=ok, db2=(timeout|unreachable)$/);
+  expect(answer.durationMs).toBeLessThan(readTimeoutMs + 500);
+}
+
+async function expectNormal(service: Service, count: number): Promise<void> {
+  await eventually(async () => {
+    expect(await statesOf(service)).toEqual(['up', 'up']);
+    expect(await read(service, {})).toMatchObject({ count, complete: 'true', databases: 'db1=ok, db2=ok' });
+    expect((await write(service, point('normal'))).status).toBe(201);
+  });
+  await eventually(async () => {
+    const stored = `select count(*)::int > 0 as found from summaries join series on series.id = series_id where name = 'normal'`;
+    expect(await runSql(urls[1], stored)).toEqual([{ found: true }]);
+  });
+}
+
+test('writes go on at their normal speed while a database is frozen, and nothing is counted twice when it thaws', async () => {
+  const service = await startOnBoth();
+  const before = await writeUndisturbed(service, 'before', 100);
+
+  servers[1].freeze();
+  let during = await writeUndisturbed(service, 'during', 500);
+  await expectFlaggedRead(service, 'during', during);
+  // Long enough for it to be found out, so that both ways of a frozen database are met: still in use, and left out.
+  await eventually(async () => expect(await statesOf(service)).toEqual(['up', 'down']));
+  during += await writeUndisturbed(service, 'during', 500);
+  await expectFlaggedRead(service, 'during', during);
+  expect(await statusOf(service, '/-/ready')).toBe(200);
+
+  // What was on its way into the frozen database is committed there now, a second copy of what db1 has.
+  servers[1].thaw();
+  await expectNormal(service, before + during);
+});
+
+test('a postmaster that greets no new connection disturbs no write and no read for longer than its time', async () => {
+  const service = await startOnBoth();
+  const before = await writeUndisturbed(service, 'before', 100);
+
+  servers[1].freezePostmaster();
+  const during = await writeUndisturbed(service, 'during', 1_500);
+  // Through the connections that are open db2 may answer; more of them it cannot open.
+  const answers = await Promise.all(Array.from({ length: 20 }, () => read(service, { name: 'during' })));
+  for (const answer of answers) {
+    expect(answer).toMatchObject({ status: 200, count: during });
+    expect(answer.durationMs).toBeLessThan(readTimeoutMs + 500);
+    expect(answer.complete).toBe(String(answer.databases === 'db1=ok, db2=ok'));
+  }
+
+  servers[1].thaw();
+  await expectNormal(service, before + during);
+});
+
+test('answers 503 within the write timeout while every database is frozen, and serves when they thaw', async () => {
+  const service = await startOnBoth();
+  await writeUndisturbed(service, 'before', 100);
+  for (const server of servers) server.freeze();
+
+  const answers = await Promise.all(Array.from({ length: 20 }, () => write(service, point('frozen'))));
+  for (const answer of answers) {
+    expect(answer).toMatchObject({ status: 503, retryAfter: '2' });
+    expect(answer.durationMs).toBeLessThan(writeTimeoutMs + 500);
+  }
+  const unanswered = await read(service, {});
+  expect(unanswered.status).toBe(503);
+  expect(unanswered.durationMs).toBeLessThan(readTimeoutMs + 500);
+  await eventually(async () => expect(await statusOf(service, '/-/ready')).toBe(503), 6_000);
+  expect(await statusOf(service, '/-/healthy')).toBe(200);
+  // Known to be down: nobody waits for a timeout any more.
+  expect((await write(service, point('frozen'))).durationMs).toBeLessThan(500);
+
+  for (const server of servers) server.thaw();
+  await eventually(async () => expect(await write(service, point('thawed'))).toMatchObject({ status: 201 }));
+});

@@ -1,0 +1,92 @@
+import { randomInt, randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startEmbeddedServer } from '../../src/embedded/server.ts';
+import { runSql } from './fresh-database.ts';
+import { childrenOf, killFamily, signalFamily } from './processes.ts';
+
+/** A PostgreSQL server that is there to break, always on the same port, so that a URL survives what is done to it. */
+export interface FragileServer {
+  /** Of a superuser. */
+  readonly url: URL;
+  /** An empty database. */
+  createDatabase(): Promise<URL>;
+  /** The postmaster and all its children, as a power failure would; resolves when they are gone. */
+  kill(): Promise<void>;
+  /** Starts it again on its data. */
+  start(): Promise<void>;
+  /** Stops the clock of all its processes: connections stay open, nothing answers. */
+  freeze(): void;
+  /** The same for the postmaster alone: open connections work, new ones are never greeted. */
+  freezePostmaster(): void;
+  thaw(): void;
+  /** Running again, whatever was done to it. */
+  restore(): Promise<void>;
+  /** Ends it for good and removes its data. */
+  remove(): Promise<void>;
+}
+
+/** What is killed here are processes, not the machine: the page cache survives, and fsync would prove nothing. */
+const settings = { fsync: 'off', max_connections: '200' };
+
+export async function createFragileServer(): Promise<FragileServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'm2pg-fragile-'));
+  const port = String(await findStablePort());
+  const startOnPort = () => startEmbeddedServer(folder, 'db', { ...settings, port });
+  let server = await startOnPort();
+  let isKilled = false;
+
+  const fragile: FragileServer = {
+    url: server.url,
+    async createDatabase() {
+      const url = new URL(server.url);
+      url.pathname = `/test_${randomUUID().replaceAll('-', '')}`;
+      await runSql(server.url, `create database ${url.pathname.slice(1)}`);
+      return url;
+    },
+    async kill() {
+      isKilled = true;
+      await killFamily(server.pid);
+    },
+    async start() {
+      server = await startOnPort();
+      isKilled = false;
+    },
+    freeze: () => void signalFamily(server.pid, 'SIGSTOP'),
+    freezePostmaster: () => void process.kill(server.pid, 'SIGSTOP'),
+    thaw() {
+      // Children first: a postmaster that finds one too slow would begin to kill.
+      for (const child of childrenOf(server.pid)) process.kill(child, 'SIGCONT');
+      process.kill(server.pid, 'SIGCONT');
+    },
+    async restore() {
+      if (isKilled) await fragile.start();
+      else fragile.thaw();
+    },
+    async remove() {
+      await killFamily(server.pid);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  return fragile;
+}
+
+/** Several at once, which takes as long as one. */
+export function createFragileServers(count: number): Promise<FragileServer[]> {
+  return Promise.all(Array.from({ length: count }, createFragileServer));
+}
+
+/** Below the ports that the system gives to outgoing connections: nobody takes it while the server is down. */
+async function findStablePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(15_000, 32_000);
+    const isFree = await new Promise<boolean>((resolve) => {
+      const probe = createServer();
+      probe.once('error', () => resolve(false));
+      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
+}
