@@ -5,7 +5,7 @@ import { createMonitor, type Inspection } from './monitor.ts';
 import { createPools, type Pools, type Purpose, type Statement } from './pools.ts';
 import { prepareDatabase } from './prepare-database.ts';
 import { databaseFailure } from './sqlstate.ts';
-import { type SslMode, tlsAttempts } from './tls.ts';
+import { type SslMode, type TlsAttempt, tlsAttempts } from './tls.ts';
 
 /**
  * `read_only` answers reads but takes no writes; `down` is asked again and again; `refused` must not be used at all: it
@@ -66,22 +66,21 @@ export function createDatabase(options: DatabaseOptions): Database {
   let succeededAtMs = Number.NEGATIVE_INFINITY;
   let pools: Pools | undefined;
 
+  const dropPools = () => {
+    void pools?.close();
+    pools = undefined;
+  };
+
   const goUp = (found: Inspection) => {
     const { version, readOnly, attempt } = found;
     const next = readOnly ? 'read_only' : 'up';
     if (state !== next) {
       observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state });
       // Sessions keep the default, read-only or not, that they began with.
-      void pools?.close();
-      pools = undefined;
+      dropPools();
     }
     [state, inspection] = [next, found];
-    pools ??= createPools({
-      ...options,
-      attempt,
-      sizeMax: options.poolSizeMax,
-      onConnectionLost: (cause) => observe({ type: 'connection_lost', database: name, cause }),
-    });
+    pools ??= openPools(options, attempt);
   };
 
   const goDown = (failure: Failure) => {
@@ -92,8 +91,7 @@ export function createDatabase(options: DatabaseOptions): Database {
     if (state !== next) observe({ type: 'database_down', database: name, failure });
     state = next;
     // Connections to a server that went away are of no use when it returns.
-    void pools?.close();
-    pools = undefined;
+    dropPools();
   };
 
   const monitor = createMonitor({
@@ -130,6 +128,12 @@ export function createDatabase(options: DatabaseOptions): Database {
       await pools?.close();
     },
   };
+}
+
+function openPools(options: DatabaseOptions, attempt: TlsAttempt): Pools {
+  const { name, poolSizeMax, observe } = options;
+  const onConnectionLost = (cause: Error) => observe({ type: 'connection_lost', database: name, cause });
+  return createPools({ ...options, attempt, sizeMax: poolSizeMax, onConnectionLost });
 }
 
 function describe(found: Inspection | undefined): Pick<DatabaseStatus, 'roundTripMs' | 'version' | 'tls' | 'fsync'> {

@@ -74,9 +74,7 @@ export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }
 
   const open = async () => {
     const opened = await connect(url, attempts, timeouts);
-    opened.client.on('error', () => {
-      if (connection?.client === opened.client) lookNow({ anew: true });
-    });
+    opened.client.on('error', () => opened === connection && lookNow({ anew: true }));
     return opened;
   };
 
