@@ -111,10 +111,13 @@ test('is down when its server refuses, and up within two seconds of its return',
   await database.query('write', one);
 });
 
-test('survives the cut of all of its connections, and the next statement works', async () => {
+test('survives the cut of all of its connections, idle and in use, and the next statement works', async () => {
   const { proxy, database, observations } = await proxied();
   await Promise.all(Array.from({ length: 8 }, () => database.query('write', one)));
+  const underWay = expectRejection(database.query('read', { text: 'select pg_sleep(0.4)' }), ['unreachable'], 350);
+  await new Promise((done) => setTimeout(done, 100));
   proxy.cut();
+  await underWay;
   await vi.waitUntil(() => observations.some(({ type }) => type === 'connection_lost'));
   await database.query('write', one);
   await untilState(database, 'up');
