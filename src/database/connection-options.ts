@@ -11,11 +11,13 @@ export interface ConnectionTimeouts {
   readonly queryTimeoutMs: number;
 }
 
+/** What `pg` would understand in its own way: `ssl=true` for `verify-full`. Encryption is decided in `tls.ts`. */
+const oursAlone = ['ssl', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'uselibpqcompat', 'options'];
+
 /** Options of `pg` for one connection to a database. */
 export function connectionOptions(url: URL, attempt: TlsAttempt, timeouts: ConnectionTimeouts): ClientConfig {
   const bare = new URL(url);
-  for (const parameter of ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'options'])
-    bare.searchParams.delete(parameter);
+  for (const parameter of oursAlone) bare.searchParams.delete(parameter);
   const options = url.searchParams.get('options');
   return {
     connectionString: bare.href,

@@ -123,10 +123,7 @@ export function createDatabase(options: DatabaseOptions): Database {
       }
     },
     status: () => ({ name, state, ...describe(inspection), lastFailure: describeFailure(failed) }),
-    async close() {
-      await monitor.stop();
-      await pools?.close();
-    },
+    close: () => monitor.stop().then(() => pools?.close()),
   };
 }
 

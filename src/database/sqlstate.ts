@@ -58,7 +58,7 @@ const networkCodeOf: Readonly<Record<string, FailureCode>> = {
 /** Errors that `pg` raises without a code, by what they say. */
 const driverMessages: readonly (readonly [RegExp, FailureCode])[] = [
   [/timeout/i, 'timeout'],
-  [/does not support SSL|establishing an SSL/, 'tls'],
+  [/\bSSL\b|certificate/i, 'tls'],
   [/SASL|SCRAM|password/i, 'authentication'],
   [/terminated|closed|not queryable|after calling end/i, 'unreachable'],
 ];

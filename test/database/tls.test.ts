@@ -58,6 +58,11 @@ describe('from a server without TLS', () => {
     expect(await statusWith(await freshDatabaseUrl(), { sslmode })).toMatchObject({ state: 'up', tls: 'off' });
   });
 
+  test('parameters of other drivers decide nothing', async () => {
+    const parameters = { sslmode: 'prefer', ssl: 'true', uselibpqcompat: 'true' };
+    expect(await statusWith(await freshDatabaseUrl(), parameters)).toMatchObject({ state: 'up', tls: 'off' });
+  });
+
   test('a URL that names no sslmode takes a plain connection', async () => {
     expect(await statusWith(await freshDatabaseUrl(), {})).toMatchObject({ state: 'up', tls: 'off' });
   });
