@@ -65,7 +65,7 @@ function describe(o: Observation): Line {
     case 'database_down':
       return ['warn', `${o.database} is left out: it ${o.failure.message}`, reasons(o.failure)];
     case 'connection_lost':
-      return ['info', `${o.database} ended an idle connection`, { reason: textOf(o.cause) }];
+      return ['debug', `${o.database} ended an idle connection`, { reason: textOf(o.cause) }];
     case 'migrated':
       return ['info', `${o.database} migrated`, { migrations: o.migrations }];
     case 'partition_created':
