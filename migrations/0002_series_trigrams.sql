@@ -3,7 +3,7 @@
 do $$
 begin
   create extension if not exists pg_trgm;
-  create index series_name_trigrams on series using gin (name gin_trgm_ops);
+  create index if not exists series_name_trigrams on series using gin (name gin_trgm_ops);
 exception
   when insufficient_privilege or undefined_file or feature_not_supported or undefined_object then
     raise notice 'm2pg: no trigram index on series.name: %', sqlerrm;

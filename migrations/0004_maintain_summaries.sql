@@ -1,8 +1,8 @@
 -- What the maintenance of one database does, in one statement: keeps the partitions of this week and of some ahead, and
 -- drops those that ended before the oldest instant to be kept. One process at a time; the others are told that they
 -- were not elected. Dropping needs the table for itself for an instant: who cannot have it within half a second leaves
--- the partition to the next run, rather than let writes queue up behind a long read.
-create function maintain_summaries(oldest timestamptz, weeks_ahead integer)
+-- what is left to the next run, rather than let writes queue up behind a long read.
+create or replace function maintain_summaries(oldest timestamptz, weeks_ahead integer)
 returns table (elected boolean, created text[], dropped text[])
 language plpgsql set lock_timeout = '500ms' as $$
 declare
@@ -30,7 +30,7 @@ begin
         execute format('drop table %I', partition);
         dropped := dropped || partition;
       exception when lock_not_available then
-        null;
+        exit; -- Who reads any week holds the table above them too: every other drop would wait in vain as well.
       end;
     end loop;
   end if;

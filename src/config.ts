@@ -3,6 +3,7 @@ import { isSslMode, type SslMode } from './database/tls.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** The configuration of the program, checked. */
 export interface Config {
   /** In the order that names them db1 … dbN; 'embedded': none were given, and two of our own are to be started. */
   readonly databaseUrls: readonly URL[] | 'embedded';
@@ -43,6 +44,9 @@ const whole = (least: number, most: number, unit: string) =>
     .min(least, { error: `expected at least ${least} ${unit}` })
     .max(most, { error: `expected at most ${most} ${unit}` });
 
+const portRange = { error: 'expected a port, a whole number between 0 and 65535' };
+const port = z.coerce.number(portRange).int(portRange).min(0, portRange).max(65_535, portRange);
+
 const retentionUnitDays: Record<string, number> = { d: 1, w: 7 };
 
 const retention = z
@@ -51,7 +55,7 @@ const retention = z
   .transform((text) => Number(text.slice(0, -1)) * (retentionUnitDays[text.slice(-1)] ?? Number.NaN) * 86_400);
 
 const schema = z.object({
-  PORT: whole(0, 65_535, 'port').default(8_080),
+  PORT: port.default(8_080),
   HOST: z.string().optional(),
   WRITE_ACKS: z
     .string()
@@ -77,19 +81,21 @@ const schema = z.object({
 export function readConfig(environment: Environment): Config {
   // A variable that is set to nothing is one that is not set: `PORT= npm start`.
   const given = Object.fromEntries(
-    Object.entries(environment).filter(([, value]) => value !== '' && value !== undefined),
+    Object.entries(environment).filter(([, value]) => value !== undefined && value.trim() !== ''),
   );
   const parsed = schema.safeParse(given);
   const problems = parsed.success
     ? []
-    : parsed.error.issues.map(
-        ({ path, message }) => `${path.join('.')}: ${message}, not ${JSON.stringify(given[String(path[0])])}`,
-      );
+    : parsed.error.issues.map(({ path: [name], message }) => {
+        return `${String(name)}: ${message}, not ${quote(given[String(name)])}`;
+      });
   const databaseUrls = readDatabaseUrls(given, problems);
-  const databases = databaseUrls === 'embedded' ? embeddedDatabases : databaseUrls.length;
-  const writeAcks = parsed.success ? countAcks(parsed.data.WRITE_ACKS, databases) : 1;
+  // As many as are listed, so that a URL that is wrong does not make WRITE_ACKS wrong as well.
+  const listed = given.DATABASE_URLS?.split('|').length ?? databaseUrls.length;
+  const databases = databaseUrls === 'embedded' ? embeddedDatabases : listed;
+  const writeAcks = countAcks(given.WRITE_ACKS ?? '1', databases);
   if (writeAcks > databases && databases > 0) {
-    problems.push(`WRITE_ACKS: ${writeAcks} is more than the ${databases} databases there are`);
+    problems.push(`WRITE_ACKS: expected at most ${databases}, the number of databases, not ${writeAcks}`);
   }
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
   const { data } = parsed;
@@ -109,6 +115,12 @@ export function readConfig(environment: Environment): Config {
   });
 }
 
+/** A URL in the wrong variable is a secret all the same. */
+function quote(text: string | undefined): string {
+  return text?.includes('://') ? 'a URL' : JSON.stringify(text);
+}
+
+/** NaN for what is no number, which the schema refuses. */
 function countAcks(text: string, databases: number): number {
   if (text === 'all') return databases;
   return text === 'majority' ? Math.floor(databases / 2) + 1 : Number(text);

@@ -1,4 +1,4 @@
-import { pino } from 'pino';
+import { type DestinationStream, pino } from 'pino';
 import type { Failure } from './domain/failure.ts';
 import type { Observation, Observe } from './domain/observation.ts';
 
@@ -8,14 +8,15 @@ const repeatedEveryMs = 10_000;
 type Level = 'debug' | 'info' | 'warn' | 'error';
 type Line = readonly [level: Level, message: string, fields?: Readonly<Record<string, unknown>>];
 
-/** Writes observations to the log, one JSON line each on standard output. */
-export function createLog(level: string): Observe {
-  const log = pino({
+/** Writes observations to the log, one JSON line each: on standard output, unless another destination is given. */
+export function createLog(level: string, destination?: DestinationStream): Observe {
+  const options = {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-  });
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  const log = pino(options, destination);
   const lastLine = new Map<string, { atMs: number; suppressed: number }>();
 
   /** How many lines of a kind were held back since the last one; undefined: hold back this one too. */
@@ -58,7 +59,7 @@ function describe(o: Observation): Line {
     case 'request':
       return ['debug', `${o.method} ${o.route} ${o.status}`, { durationMs: Math.round(o.durationMs) }];
     case 'request_failed':
-      return ['error', `${o.method} ${o.route} failed unexpectedly`, { err: o.cause }];
+      return ['error', `${o.method} ${o.route} failed unexpectedly`, trace(o.cause)];
     case 'database_up':
       return ['info', `${o.database} is ${o.readOnly ? 'up, read-only' : 'up'}`, { version: o.version, tls: o.tls }];
     case 'database_down':
@@ -88,6 +89,11 @@ function describe(o: Observation): Line {
 
 function reasons(failure: Failure): Readonly<Record<string, unknown>> {
   return { code: failure.code, ...(failure.cause !== undefined && { reason: textOf(failure.cause) }) };
+}
+
+/** An error that nobody expected, and where it came from. Its other properties may hold values and URLs. */
+function trace(cause: unknown): Readonly<Record<string, unknown>> {
+  return { reason: textOf(cause), stack: cause instanceof Error ? cause.stack : undefined };
 }
 
 /** A driver's error, without the statement's values that PostgreSQL puts into `detail`. */

@@ -4,6 +4,7 @@ import type { Observe } from './domain/observation.ts';
 /** From a commit on a local disk to the longest timeout, in seconds. */
 const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+/** The telemetry of the service itself. */
 export interface Telemetry {
   readonly observe: Observe;
   /** The Prometheus text format. */
@@ -18,6 +19,43 @@ export interface Telemetry {
 export function createTelemetry(databases: readonly string[]): Telemetry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  const { requests, up, writes, written, missed, reads, failedReads } = createInstruments(registry);
+  for (const database of databases) {
+    up.set({ database }, 0);
+    written.inc({ database }, 0);
+  }
+
+  const observe: Observe = (o) => {
+    switch (o.type) {
+      case 'request':
+        requests.observe({ method: o.method, route: o.route, status: o.status }, o.durationMs / 1000);
+        break;
+      case 'database_up':
+        up.set({ database: o.database }, 1);
+        break;
+      case 'database_down':
+        up.set({ database: o.database }, 0);
+        break;
+      case 'write_committed':
+        writes.observe({ database: o.database }, o.durationMs / 1000);
+        written.inc({ database: o.database }, o.summaries);
+        break;
+      case 'write_failed':
+        missed.inc({ database: o.database, reason: o.failure.code }, o.summaries);
+        break;
+      case 'read_done':
+        reads.observe({ database: o.database }, o.durationMs / 1000);
+        break;
+      case 'read_failed':
+        failedReads.inc({ database: o.database, reason: o.failure.code });
+        break;
+    }
+  };
+
+  return { observe, render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }) };
+}
+
+function createInstruments(registry: Registry) {
   const registers = [registry];
   const requests = new Histogram({
     name: 'm2pg_http_request_duration_seconds',
@@ -64,37 +102,5 @@ export function createTelemetry(databases: readonly string[]): Telemetry {
     labelNames: ['database', 'reason'],
     registers,
   });
-  for (const database of databases) {
-    up.set({ database }, 0);
-    written.inc({ database }, 0);
-  }
-
-  const observe: Observe = (o) => {
-    switch (o.type) {
-      case 'request':
-        requests.observe({ method: o.method, route: o.route, status: o.status }, o.durationMs / 1000);
-        break;
-      case 'database_up':
-        up.set({ database: o.database }, 1);
-        break;
-      case 'database_down':
-        up.set({ database: o.database }, 0);
-        break;
-      case 'write_committed':
-        writes.observe({ database: o.database }, o.durationMs / 1000);
-        written.inc({ database: o.database }, o.summaries);
-        break;
-      case 'write_failed':
-        missed.inc({ database: o.database, reason: o.failure.code }, o.summaries);
-        break;
-      case 'read_done':
-        reads.observe({ database: o.database }, o.durationMs / 1000);
-        break;
-      case 'read_failed':
-        failedReads.inc({ database: o.database, reason: o.failure.code });
-        break;
-    }
-  };
-
-  return { observe, render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }) };
+  return { requests, up, writes, written, missed, reads, failedReads };
 }

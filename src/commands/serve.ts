@@ -92,6 +92,7 @@ async function startDatabases({ databases, close }: Databases): Promise<void> {
   throw new Error(refused.map(describeRefused).join('\n'));
 }
 
+/** Why a database is refused, for whoever deployed this. */
 export function describeRefused({ name, lastFailure }: DatabaseStatus): string {
   return `${name} is refused: it ${lastFailure?.message}`;
 }

@@ -7,6 +7,10 @@ import { prepareDatabase } from './prepare-database.ts';
 import { databaseFailure } from './sqlstate.ts';
 import { type SslMode, tlsAttempts } from './tls.ts';
 
+/**
+ * `read_only` answers reads but takes no writes; `down` is asked again and again; `refused` must not be used at all: it
+ * belongs to a newer version, is too old, or is given twice.
+ */
 export type DatabaseState = 'starting' | 'up' | 'read_only' | 'down' | 'refused';
 
 /** One database as `/-/status` shows it. */
@@ -53,6 +57,7 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** Creates a database that `start` is to connect. Its calls fail at once, with the reason, until it is up. */
 export function createDatabase(options: DatabaseOptions): Database {
   const { name, url, observe, connectTimeoutMs } = options;
   let state: DatabaseState = 'starting';
@@ -64,7 +69,12 @@ export function createDatabase(options: DatabaseOptions): Database {
   const goUp = (found: Inspection) => {
     const { version, readOnly, attempt } = found;
     const next = readOnly ? 'read_only' : 'up';
-    if (state !== next) observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state });
+    if (state !== next) {
+      observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state });
+      // Sessions keep the default, read-only or not, that they began with.
+      void pools?.close();
+      pools = undefined;
+    }
     [state, inspection] = [next, found];
     pools ??= createPools({
       ...options,
@@ -109,7 +119,8 @@ export function createDatabase(options: DatabaseOptions): Database {
         const failure = databaseFailure(error);
         if (isPartOfWork(failure)) throw failure;
         failed = { failure, at: new Date() };
-        monitor.lookNow({ anew: failure.code === 'schema_missing' });
+        // What has changed for sessions that begin now, the one that watches cannot see.
+        monitor.lookNow({ anew: failure.code === 'schema_missing' || failure.code === 'read_only' });
         throw failure;
       }
     },

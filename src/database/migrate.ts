@@ -7,6 +7,15 @@ import { Failure } from '../domain/failure.ts';
 const directory = join(import.meta.dirname, '../../migrations');
 const migrationsTable = 'm2pg_migrations';
 
+/**
+ * What the migrations make. Where any of it is missing, somebody dropped it or restored a part, and they all run again:
+ * each of them must leave alone what is there already.
+ */
+const isIncomplete = `
+  select num_nulls(to_regclass('series'), to_regclass('summaries'), to_regclass('database_identity'),
+    to_regprocedure('create_summaries_week(date)'),
+    to_regprocedure('maintain_summaries(timestamptz, integer)')) > 0 as incomplete`;
+
 /** Elects one of several processes that migrate at once; a random number, ours for good. */
 const lockValue = 5_912_204_387_116_021;
 
@@ -27,18 +36,26 @@ export async function migrate(client: Client): Promise<string[]> {
   const { rows } = await client.query<{ schema: string | null }>('select current_schema() as schema');
   const schema = rows[0]?.schema;
   if (!schema) throw new Failure('unsupported_database', 'has no schema to create tables in (search_path names none)');
-  const migrated = await runner({
-    dbClient: client,
-    dir: directory,
-    direction: 'up',
-    migrationsTable,
-    migrationsSchema: schema,
-    lockValue,
-    advisoryLockMode: 'wait',
-    singleTransaction: true,
-    logger: { info: ignore, warn: ignore, error: ignore },
-  });
-  return migrated.map(({ name }) => name);
+  await client.query(`select pg_advisory_lock(${lockValue})`);
+  try {
+    const { rows: found } = await client.query<{ incomplete: boolean }>(isIncomplete);
+    if (found[0]?.incomplete) await client.query(`drop table if exists ${migrationsTable}`);
+    const migrated = await runner({
+      dbClient: client,
+      dir: directory,
+      direction: 'up',
+      migrationsTable,
+      migrationsSchema: schema,
+      // Ours is held already.
+      noLock: true,
+      singleTransaction: true,
+      logger: { info: ignore, warn: ignore, error: ignore },
+    });
+    return migrated.map(({ name }) => name);
+  } finally {
+    // With the connection gone, the lock is gone too.
+    await client.query(`select pg_advisory_unlock(${lockValue})`).catch(ignore);
+  }
 }
 
 function ignore(): void {}

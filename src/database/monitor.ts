@@ -30,6 +30,8 @@ const lookGapMinMs = 50;
 export interface Inspection {
   readonly version: string;
   readonly readOnly: boolean;
+  /** It is read-only as a standby, not because its sessions are told to be. */
+  readonly inRecovery: boolean;
   readonly fsync: boolean;
   readonly roundTripMs: number;
   /** The way that its sslmode allows and that worked. */
@@ -46,6 +48,7 @@ export interface MonitorOptions {
   readonly onDown: (failure: Failure) => void;
 }
 
+/** A watch over one database, on a connection of its own. */
 export interface Monitor {
   /** Resolves after the first look, whatever it found. */
   start(): Promise<void>;
@@ -54,10 +57,13 @@ export interface Monitor {
   stop(): Promise<void>;
 }
 
+/** Looks at a database again and again, and reports what it found: up after every look that worked, down after each other. */
 export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }: MonitorOptions): Monitor {
   const stopped = new AbortController();
   let wake = new AbortController();
   let connection: { client: Client; attempt: TlsAttempt } | undefined;
+  /** Left to the next look: the one under way would fail, and the database pass for down. */
+  let isAnewWanted = false;
   let running: Promise<void> = Promise.resolve();
 
   const closeConnection = () => {
@@ -75,12 +81,16 @@ export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }
   };
 
   const look = async (): Promise<number> => {
+    if (isAnewWanted) closeConnection();
+    isAnewWanted = false;
     try {
       const isNew = connection === undefined;
       connection ??= await open();
       const inspection = await inspect(connection.client, connection.attempt);
       if (isNew) await prepare(inspection);
       if (!stopped.signal.aborted) onUp(inspection);
+      // A session keeps the default that it began with: only a new one sees that the database takes writes again.
+      if (inspection.readOnly && !inspection.inRecovery) closeConnection();
       return lookEveryMs;
     } catch (error) {
       closeConnection();
@@ -102,13 +112,15 @@ export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }
   };
 
   const lookNow = ({ anew } = { anew: false }) => {
-    if (anew) closeConnection();
+    isAnewWanted ||= anew;
     wake.abort();
   };
 
   return {
     async start() {
-      running = run(await look());
+      const firstLook = look();
+      running = firstLook.then(run);
+      await firstLook;
     },
     lookNow,
     async stop() {
@@ -144,12 +156,13 @@ export async function connect(
 
 async function inspect(client: Client, attempt: TlsAttempt): Promise<Inspection> {
   const begun = performance.now();
-  const { rows } = await client.query<{ version: string; read_only: boolean; fsync: boolean }>(
+  const { rows } = await client.query<{ version: string; in_recovery: boolean; read_only: boolean; fsync: boolean }>(
     `select current_setting('server_version') as version, current_setting('fsync')::bool as fsync,
-       pg_is_in_recovery() or current_setting('transaction_read_only')::bool as read_only`,
+       pg_is_in_recovery() as in_recovery, current_setting('transaction_read_only')::bool as read_only`,
   );
   const [row] = rows;
   if (row === undefined) throw new Error('BUG: a select without from gave no row');
   const roundTripMs = performance.now() - begun;
-  return { version: row.version, readOnly: row.read_only, fsync: row.fsync, roundTripMs, attempt };
+  const { version, in_recovery: inRecovery, read_only, fsync } = row;
+  return { version, readOnly: inRecovery || read_only, inRecovery, fsync, roundTripMs, attempt };
 }

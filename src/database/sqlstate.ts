@@ -1,3 +1,4 @@
+import { DatabaseError } from 'pg';
 import { Failure, type FailureCode } from '../domain/failure.ts';
 
 /**
@@ -77,8 +78,9 @@ const meaning: Partial<Record<FailureCode, string>> = {
 
 /** True when the server itself reported the error, so that the connection is whole and can be used on. */
 export function isReportedByServer(error: unknown): boolean {
-  const code = errorCode(error);
-  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith('57P') && !code.startsWith('08');
+  // By its class: EPIPE has the looks of an SQLSTATE.
+  if (!(error instanceof DatabaseError)) return false;
+  return !error.code?.startsWith('57P') && !error.code?.startsWith('08');
 }
 
 /** Turns whatever `pg` or the network raised into a Failure; the original stays its cause. */

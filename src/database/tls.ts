@@ -18,6 +18,7 @@ import type { ConnectionOptions } from 'node:tls';
 
 const sslModes = ['disable', 'allow', 'prefer', 'require', 'no-verify', 'verify-ca', 'verify-full'] as const;
 
+/** One of the modes of the table above. */
 export type SslMode = (typeof sslModes)[number];
 
 /** What a connection turned out to be: shown in `/-/status`. */
@@ -29,6 +30,7 @@ export interface TlsAttempt {
   readonly state: TlsState;
 }
 
+/** True for a mode of the table above. */
 export function isSslMode(text: string): text is SslMode {
   return sslModes.some((mode) => mode === text);
 }

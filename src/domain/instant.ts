@@ -7,7 +7,8 @@ export const instantSpellings = 'Unix seconds, RFC 3339 such as 2030-01-31T05:12
 const latestUnixSeconds = 253_402_300_799;
 
 /** Date, time, fraction of a second, zone: RFC 3339, or with a space and `UTC`, `+0000`, `+00` as l2met's outlet and Ruby print it. */
-const dateTime = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d{1,9})? ?([Zz]|UTC|[+-]\d\d(?::?\d\d)?)$/;
+const dateTime =
+  /^(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):\d\d:\d\d)(\.\d{1,9})? ?([Zz]|UTC|[+-](?:[01]\d|2[0-3])(?::?\d\d)?)$/;
 
 const decimal = /^\d{1,15}(\.\d+)?$/;
 
@@ -35,7 +36,8 @@ const secondsOf: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400, w:
 /**
  * Reads a bound of a time range: an instant, `now`, or relative to now: `-90s -15m -1h -7d -2w`.
  *
- * A `+` that was not escaped in a URL arrives as a space before the zone; that is understood too.
+ * A `+` that was not escaped in a URL arrives as a space before the zone, beside the one that may stand there; that is
+ * understood too.
  *
  * @param now Unix seconds.
  * @returns Unix seconds; undefined when it is none of them, or not between 1970 and 9999.
@@ -45,7 +47,7 @@ export function parseTimeBound(text: string, now: number): number | undefined {
   const [, amount, unit] = /^-(\d{1,9})([smhdw])$/.exec(text) ?? [];
   const seconds =
     unit === undefined
-      ? parseInstant(text.replace(/([Tt]\d\d:\d\d:\d\d[.\d]*) (\d\d:?\d\d)$/, '$1+$2'))
+      ? parseInstant(text.replace(/(:\d\d(?:\.\d+)?) {1,2}(\d\d(?::?\d\d)?)$/, '$1+$2'))
       : now - Number(amount) * (secondsOf[unit] ?? Number.NaN);
   return seconds !== undefined && seconds >= 0 && seconds <= latestUnixSeconds ? seconds : undefined;
 }

@@ -8,22 +8,22 @@ export interface Resolution {
   readonly unit: Unit;
 }
 
-const unitOf: Record<string, Unit> = {
-  s: 'second',
-  second: 'second',
-  m: 'minute',
-  minute: 'minute',
-  h: 'hour',
-  hour: 'hour',
-  d: 'day',
-  day: 'day',
-  w: 'week',
-  week: 'week',
-  mo: 'month',
-  month: 'month',
-  y: 'year',
-  year: 'year',
-};
+const unitOf: ReadonlyMap<string, Unit> = new Map([
+  ['s', 'second'],
+  ['second', 'second'],
+  ['m', 'minute'],
+  ['minute', 'minute'],
+  ['h', 'hour'],
+  ['hour', 'hour'],
+  ['d', 'day'],
+  ['day', 'day'],
+  ['w', 'week'],
+  ['week', 'week'],
+  ['mo', 'month'],
+  ['month', 'month'],
+  ['y', 'year'],
+  ['year', 'year'],
+]);
 
 /** A month and a year are their shortest, so that a number of buckets computed from them is never too small. */
 const unitSeconds: Record<Unit, number> = {
@@ -43,16 +43,22 @@ export const resolutionSpellings =
 /** Reads `minute`, `m`, `15m`, `6h` … `undefined` when it is no resolution. */
 export function parseResolution(text: string): Resolution | undefined {
   const [, digits, word] = /^(\d{0,9})([a-z]+)$/.exec(text) ?? [];
-  const unit = word === undefined ? undefined : unitOf[word];
+  const unit = word === undefined ? undefined : unitOf.get(word);
   const amount = digits === '' ? 1 : Number(digits);
   if (unit === undefined || amount < 1) return undefined;
   const isMultipleOfCalendarUnit = amount > 1 && (unit === 'month' || unit === 'year');
   return isMultipleOfCalendarUnit || amount * unitSeconds[unit] > unitSeconds.year * 10 ? undefined : { amount, unit };
 }
 
-/** At most so many buckets lie in the inclusive range; one more than the quotient, since both ends may be cut. */
+/**
+ * The number of buckets that the inclusive range touches: exact up to hours; of days and longer, whose local midnights
+ * are not known here, the most that it can be.
+ */
 export function bucketsBetween(from: number, to: number, { amount, unit }: Resolution): number {
-  return Math.floor((to - from) / (amount * unitSeconds[unit])) + 1;
+  const width = amount * unitSeconds[unit];
+  if (unit === 'second' || unit === 'minute' || unit === 'hour')
+    return Math.floor(to / width) - Math.floor(from / width) + 1;
+  return Math.floor((to - from) / width) + 2;
 }
 
 /** The finest resolution, of those that people read easily, that divides the range into at most so many buckets. */

@@ -16,6 +16,7 @@
 /** The eight statistics, in the order of every document and every column list. */
 export const statisticNames = ['count', 'mean', 'median', 'min', 'max', 'perc95', 'perc99', 'last'] as const;
 
+/** Name of a statistic: field, column and JSON key alike. */
 export type StatisticName = (typeof statisticNames)[number];
 
 /** Finite numbers, magnitude ≤ 1e300; count between 0 and 2^53. Not checked against each other. */

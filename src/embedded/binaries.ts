@@ -9,6 +9,7 @@ const run = promisify(execFile);
 /** Where root keeps what can be made again (Filesystem Hierarchy Standard 5.5). */
 const cacheDirectory = '/var/cache/m2pg';
 
+/** Paths of the programs that a server is made and run with. */
 export interface Binaries {
   readonly initdb: string;
   readonly postgres: string;

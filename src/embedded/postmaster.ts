@@ -45,6 +45,7 @@ export async function stopPostmaster(pid: number, timeoutMs: number): Promise<vo
   while (isAlive(pid) && Date.now() < deadline) await sleep(20);
 }
 
+/** True while a process has this id, whoever's it is. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

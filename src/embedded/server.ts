@@ -31,6 +31,7 @@ const startsMax = 3;
 
 const stopTimeoutMs = 10_000;
 
+/** A PostgreSQL server that m2pg runs itself. */
 export interface EmbeddedServer {
   readonly pid: number;
   /** With the password: not for any log. */

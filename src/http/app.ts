@@ -1,6 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { routePath } from 'hono/route';
-import { Failure, invalidRequest } from '../domain/failure.ts';
+import { Failure, invalidRequest, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import { addDocsRoutes } from './docs-routes.ts';
 import { addMetricsRoutes, type MetricsRoutesOptions } from './metrics-routes.ts';
@@ -43,9 +43,12 @@ export function createApp({ operation, version, observe, ...options }: AppOption
   });
 
   app.onError((error, c) => {
-    if (error instanceof Failure) return problemResponse(c, error);
-    observe({ type: 'request_failed', method: c.req.method, route: routePath(c, -1), cause: error });
-    return problemResponse(c, new Failure('unknown', 'unexpected error', { cause: error }));
+    const response = problemResponse(c, toFailure(error));
+    // The answer says no more than that the log holds the error, so the log must.
+    if (response.status === 500) {
+      observe({ type: 'request_failed', method: c.req.method, route: routePath(c, -1), cause: error });
+    }
+    return response;
   });
 
   return app;

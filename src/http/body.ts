@@ -1,13 +1,37 @@
 import { promisify } from 'node:util';
 import { gunzip as gunzipWithCallback } from 'node:zlib';
-import type { HonoRequest } from 'hono';
+import type { HonoRequest, MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
 import { Failure } from '../domain/failure.ts';
 
 const gunzip = promisify(gunzipWithCallback);
 
-/** Why a body was refused for its size. Plain size is limited before this module is reached, by hono's `bodyLimit`. */
-export function bodyTooLarge(bodyBytesMax: number): Failure {
+/**
+ * Refuses a body that is too large, by its Content-Length or else as soon as so much has arrived.
+ *
+ * @throws Failure `body_too_large`, or `malformed_body` when the client leaves in the middle.
+ */
+export function limitBody(bodyBytesMax: number): MiddlewareHandler {
+  const onError = () => {
+    throw bodyTooLarge(bodyBytesMax);
+  };
+  const limit = bodyLimit({ maxSize: bodyBytesMax, onError });
+  return async (c, next) => {
+    try {
+      return await limit(c, next);
+    } catch (cause) {
+      // Failures of what comes next are answered there and do not pass here: it is the reading that failed.
+      throw cause instanceof Failure ? cause : endedEarly(cause);
+    }
+  };
+}
+
+function bodyTooLarge(bodyBytesMax: number): Failure {
   return new Failure('body_too_large', `the body may have at most ${bodyBytesMax} bytes, decompressed`);
+}
+
+function endedEarly(cause: unknown): Failure {
+  return new Failure('malformed_body', 'the body ended early', { cause });
 }
 
 /**
@@ -32,7 +56,7 @@ async function readBytes(request: HonoRequest): Promise<Uint8Array> {
   try {
     return new Uint8Array(await request.arrayBuffer());
   } catch (cause) {
-    throw new Failure('malformed_body', 'the body ended early', { cause });
+    throw endedEarly(cause);
   }
 }
 

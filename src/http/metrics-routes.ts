@@ -1,10 +1,9 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import { bodyLimit } from 'hono/body-limit';
 import { Failure } from '../domain/failure.ts';
 import { groupSummaries } from '../domain/group-summaries.ts';
 import { bucketStart } from '../domain/resolution.ts';
 import type { Selection, Store } from '../domain/store.ts';
-import { bodyTooLarge, readJson } from './body.ts';
+import { limitBody, readJson } from './body.ts';
 import { problemAnswer } from './problem.ts';
 import { receiveMetrics, summariesMax } from './receivers/metrics.ts';
 import { createSummarySchemas } from './receivers/summary-schema.ts';
@@ -56,15 +55,13 @@ function addWrite(app: OpenAPIHono, { store, now, bodyBytesMax, retentionSeconds
       },
       400: problemAnswer('The body is not JSON, not UTF-8 or not gzip.'),
       413: problemAnswer(`The body is over ${bodyBytesMax} bytes, or an array over ${summariesMax} summaries.`),
+      415: problemAnswer('The Content-Encoding is not gzip.'),
       422: problemAnswer('Valid JSON, invalid summary. Nothing of the request is stored.'),
       503: problemAnswer('Not enough databases have committed in time. Try again after Retry-After.'),
     },
   });
 
-  const onError = () => {
-    throw bodyTooLarge(bodyBytesMax);
-  };
-  app.post('/metrics', bodyLimit({ maxSize: bodyBytesMax, onError }), async (c) => {
+  app.post('/metrics', limitBody(bodyBytesMax), async (c) => {
     const body = await readJson(c.req, bodyBytesMax);
     if (Array.isArray(body) && body.length > summariesMax) {
       throw new Failure('body_too_large', `an array may hold at most ${summariesMax} summaries, not ${body.length}`);

@@ -30,6 +30,7 @@ const statusAnswer = z
   })
   .openapi('Status');
 
+/** The answer of `/-/status`. */
 export type Status = z.output<typeof statusAnswer>;
 
 /** Adds what operators and their machines ask, under `/-/`. */

@@ -18,6 +18,9 @@ const answers: Partial<Record<FailureCode, readonly [ContentfulStatusCode, strin
   no_database: [503, 'No database answered'],
 };
 
+/** What the databases alone can find wrong with a read, and the parameter that is to be changed. */
+const paths: Partial<Record<FailureCode, string>> = { invalid_pattern: 'name', read_too_large: 'name' };
+
 /** Long enough for a database that restarts to be back, short enough that a client's buffer does not overflow. */
 const retryAfterSeconds = '2';
 
@@ -25,12 +28,14 @@ const retryAfterSeconds = '2';
 export function problemResponse(c: Context, failure: Failure): Response {
   const [status, title] = answers[failure.code] ?? [500, 'Internal error'];
   if (status === 503) c.header('Retry-After', retryAfterSeconds);
+  const path = paths[failure.code];
+  const errors = path === undefined ? failure.problems : [{ path, message: failure.message }];
   const problem = {
     type: `urn:m2pg:problem:${failure.code}`,
     title,
     status,
     detail: status === 500 ? 'An unexpected error; the log of the service holds it.' : failure.message,
-    ...(failure.problems.length > 0 && { errors: failure.problems }),
+    ...(errors.length > 0 && { errors }),
   };
   return c.body(JSON.stringify(problem), status, { 'Content-Type': 'application/problem+json' });
 }

@@ -12,6 +12,7 @@ const keepAliveTimeoutMs = 65_000;
 /** When we stop, a connection on which nothing was asked may have a request on its way; after this it has none. */
 const quietMs = 250;
 
+/** An HTTP server that listens. */
 export interface HttpServer {
   /** The port that it really got. */
   readonly port: number;

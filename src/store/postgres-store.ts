@@ -61,6 +61,7 @@ export interface PostgresStoreOptions {
   readonly observe: Observe;
 }
 
+/** Creates the store of one database. Its calls reject with the Failure of that database; it tries no other. */
 export function createPostgresStore({ database, observe }: PostgresStoreOptions): Store {
   let pending = 0;
   const underWay = new Set<Promise<unknown>>();

@@ -32,6 +32,7 @@ export interface RedundantStoreOptions {
   readonly observe: Observe;
 }
 
+/** Creates the store of several databases, which fails only when too few of them do what a call needs. */
 export function createRedundantStore(options: RedundantStoreOptions): Store {
   const { databases, acks, writeTimeoutMs, readTimeoutMs, observe } = options;
 

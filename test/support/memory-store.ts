@@ -1,3 +1,4 @@
+import { Failure } from '../../src/domain/failure.ts';
 import type { Store } from '../../src/domain/store.ts';
 import type { Summary } from '../../src/domain/summary.ts';
 
@@ -27,7 +28,7 @@ export function createMemoryStore(): MemoryStore {
       store.calls.read += 1;
       if (store.failure) throw store.failure;
       // JavaScript's expressions agree with PostgreSQL's on the simple patterns that tests of the contract use.
-      const pattern = new RegExp(namePattern ?? '');
+      const pattern = compile(namePattern ?? '');
       const found = [...summaries.values()].filter(
         ({ name, bucket }) => pattern.test(name) && bucket >= from && bucket <= to,
       );
@@ -36,4 +37,12 @@ export function createMemoryStore(): MemoryStore {
     async drain() {},
   };
   return store;
+}
+
+function compile(pattern: string): RegExp {
+  try {
+    return new RegExp(pattern);
+  } catch (cause) {
+    throw new Failure('invalid_pattern', 'not a regular expression', { cause });
+  }
 }

@@ -52,7 +52,8 @@ function refuse(problems: readonly Problem[]) {
 }
 
 function checkKey(key: string | undefined): void {
-  if (key === undefined || (key !== '' && Buffer.byteLength(key) <= idempotencyKeyBytesMax)) return;
+  // The value of a header is a string of bytes, one character each.
+  if (key === undefined || (key !== '' && key.length <= idempotencyKeyBytesMax)) return;
   throw invalidRequest({ path: 'Idempotency-Key', message: `expected 1 to ${idempotencyKeyBytesMax} bytes` });
 }
 

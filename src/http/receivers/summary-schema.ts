@@ -37,7 +37,12 @@ const name = z
   })
   .refine((text) => text.isWellFormed(), { error: 'must be well-formed Unicode, without lone surrogates' })
   .refine((text) => !/\p{Cc}/u.test(text), { error: 'must not hold control characters' })
-  .openapi({ example: 'foo.web.requests', description: 'Metric name, 1–255 bytes of UTF-8, no control characters.' });
+  .openapi({
+    example: 'foo.web.requests',
+    description: 'Metric name, 1–255 bytes of UTF-8, no control characters.',
+    minLength: 1,
+    maxLength: nameBytesMax,
+  });
 
 export interface SummarySchemaOptions {
   /** Unix seconds. */
@@ -105,4 +110,5 @@ export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOpt
   return { summary, point };
 }
 
+/** The schema of a summary and that of a raw point. */
 export type SummarySchemas = ReturnType<typeof createSummarySchemas>;

@@ -25,7 +25,7 @@ export function createReadQuery(now: () => number) {
       .transform((text, context) => {
         const instant = parseTimeBound(text, now());
         if (instant !== undefined) return instant;
-        const hint = millisecondsHint(text, (seconds) => seconds > 0 && seconds < 4e9);
+        const hint = millisecondsHint(text, (seconds) => seconds > 1e8 && seconds < 4e9);
         context.addIssue({ code: 'custom', message: `expected ${boundSpellings}${hint}` });
         return z.NEVER;
       });
@@ -82,6 +82,7 @@ export function createReadQuery(now: () => number) {
   });
 }
 
+/** A query that was validated: defaults filled in, times in Unix seconds. */
 export type ReadQuery = z.output<ReturnType<typeof createReadQuery>>;
 
 /**

@@ -1,0 +1,183 @@
+import { Client } from 'pg';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import type { Database } from '../../src/database/database.ts';
+import type { Observation } from '../../src/domain/observation.ts';
+import { createPostgresStore } from '../../src/store/postgres-store.ts';
+import { freshDatabase, freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
+import { summaryOf } from '../support/summaries.ts';
+import { type Fault, startTcpProxy } from '../support/tcp-proxy.ts';
+
+const connectTimeoutMs = 400;
+const timeoutMs = { write: 500, read: 500 };
+
+/** A database behind a network that can break. */
+async function proxied({ isMigrated = true, fault = 'pass' as Fault } = {}) {
+  const direct = await freshDatabaseUrl({ isMigrated });
+  const proxy = await startTcpProxy(direct, fault);
+  const observations: Observation[] = [];
+  const observe = (observation: Observation) => observations.push(observation);
+  const database = await freshDatabase({ url: proxy.url, connectTimeoutMs, timeoutMs, observe });
+  return { direct, proxy, database, observations, store: createPostgresStore({ database, observe }) };
+}
+
+function untilState(database: Database, state: string, timeout = 5_000): Promise<unknown> {
+  return vi.waitUntil(() => database.status().state === state, { timeout, interval: 10 });
+}
+
+const one = { text: 'select 1 as one' };
+
+/** Settles within this, with what the design grants a statement: connecting, and the statement by either clock. */
+const boundMs = connectTimeoutMs + timeoutMs.write + 500 + 300;
+
+async function expectRejection(work: Promise<unknown>, codes: readonly string[], withinMs: number): Promise<void> {
+  const begun = performance.now();
+  await expect(work).rejects.toMatchObject({ name: 'Failure', code: expect.toBeOneOf([...codes]) });
+  expect(performance.now() - begun).toBeLessThan(withinMs);
+}
+
+test('starts without its server, fails at once meanwhile, and is migrated before its first write', async () => {
+  const { direct, proxy, database, observations, store } = await proxied({ isMigrated: false, fault: 'refuse' });
+  expect(database.status()).toMatchObject({ state: 'down', lastFailure: { code: 'unreachable' } });
+  await expectRejection(store.write([summaryOf()]), ['unreachable'], 100);
+  await proxy.set('pass');
+  await untilState(database, 'up');
+  await store.write([summaryOf()]);
+  expect(observations.map(({ type }) => type)).toEqual([
+    'database_down',
+    'migrated',
+    'database_up',
+    'partition_created',
+  ]);
+  expect(await runSql(direct, 'select count(*)::int from summaries')).toEqual([{ count: 1 }]);
+});
+
+test('starts while its server accepts connections and says nothing', async () => {
+  const { proxy, database } = await proxied({ fault: 'black_hole' });
+  expect(database.status()).toMatchObject({ state: 'down', lastFailure: { code: 'timeout' } });
+  await proxy.set('pass');
+  await untilState(database, 'up', 2_500);
+});
+
+test('gives up within its timeouts when the server falls silent, and is down until it speaks again', async () => {
+  const { proxy, database, store } = await proxied();
+  await store.write([summaryOf()]);
+  await proxy.set('black_hole');
+  await Promise.all([
+    expectRejection(store.write([summaryOf()]), ['timeout'], boundMs),
+    expectRejection(database.query('read', one), ['timeout'], boundMs),
+  ]);
+  await untilState(database, 'down');
+  await expectRejection(database.query('read', one), ['timeout'], 100);
+  await proxy.set('pass');
+  await untilState(database, 'up', 2_000);
+  expect((await database.query('read', one)).rows).toEqual([{ one: 1 }]);
+});
+
+test('notices a server that falls silent, although nobody asks anything of it', async () => {
+  const { proxy, database } = await proxied();
+  await proxy.set('black_hole');
+  await untilState(database, 'down', 3_000);
+});
+
+test('rejects all that waits for a connection within its timeouts, however much that is', async () => {
+  const { proxy, database } = await proxied();
+  await proxy.set('black_hole');
+  const codes = ['timeout', 'unreachable'];
+  await Promise.all(
+    Array.from({ length: 200 }, () => expectRejection(database.query('write', one), codes, boundMs + 500)),
+  );
+});
+
+test('tries a server that is down by one connection at a time', async () => {
+  const { proxy, database } = await proxied();
+  await proxy.set('black_hole');
+  await untilState(database, 'down');
+  const before = proxy.accepted;
+  const begun = performance.now();
+  while (performance.now() - begun < 1_500) {
+    await Promise.all(Array.from({ length: 20 }, () => database.query('write', one).catch(() => undefined)));
+    await new Promise((done) => setTimeout(done, 10));
+  }
+  expect(proxy.accepted - before).toBeLessThanOrEqual(4);
+});
+
+test('is down when its server refuses, and up within two seconds of its return', async () => {
+  const { proxy, database } = await proxied();
+  await proxy.set('refuse');
+  await untilState(database, 'down');
+  await expectRejection(database.query('write', one), ['unreachable'], 100);
+  await proxy.set('pass');
+  await untilState(database, 'up', 2_000);
+  await database.query('write', one);
+});
+
+test('survives the cut of all of its connections, and the next statement works', async () => {
+  const { proxy, database, observations } = await proxied();
+  await Promise.all(Array.from({ length: 8 }, () => database.query('write', one)));
+  proxy.cut();
+  await vi.waitUntil(() => observations.some(({ type }) => type === 'connection_lost'));
+  await database.query('write', one);
+  await untilState(database, 'up');
+});
+
+test('stays up while the way to its server is slow but within its timeouts', async () => {
+  const { proxy, database, observations } = await proxied();
+  proxy.delay(40);
+  for (let query = 0; query < 5; query += 1) await database.query('read', one);
+  await new Promise((done) => setTimeout(done, 1_500));
+  expect(database.status().state).toBe('up');
+  expect(database.status().roundTripMs).toBeGreaterThan(75);
+  expect(observations.filter(({ type }) => type === 'database_down')).toEqual([]);
+});
+
+test('is not taken for down while it is migrated again and writes go on failing', async () => {
+  const { direct, proxy, observations, store } = await proxied();
+  await store.write([summaryOf()]);
+  proxy.delay(15);
+  await runSql(direct, 'drop table summaries');
+  const attempts: Promise<boolean>[] = [];
+  const isWritten = async () => (await Promise.all(attempts)).includes(true);
+  for (let attempt = 0; attempt < 150; attempt += 1) {
+    attempts.push(
+      store.write([summaryOf()]).then(
+        () => true,
+        () => false,
+      ),
+    );
+    await new Promise((done) => setTimeout(done, 10));
+  }
+  expect(await isWritten()).toBe(true);
+  expect(observations.filter(({ type }) => type === 'database_down')).toEqual([]);
+});
+
+test('migrates a server that was emptied while it was out of reach before the first write to it', async () => {
+  const { direct, proxy, database, store } = await proxied();
+  await proxy.set('refuse');
+  await untilState(database, 'down');
+  await runSql(direct, 'drop schema public cascade; create schema public');
+  await proxy.set('pass');
+  await untilState(database, 'up');
+  await store.write([summaryOf()]);
+});
+
+test('closes while its server is silent, without waiting for it', async () => {
+  const { proxy, database } = await proxied();
+  await database.query('write', one);
+  await proxy.set('black_hole');
+  const begun = performance.now();
+  await database.close();
+  expect(performance.now() - begun).toBeLessThan(1_500);
+});
+
+test('waits no longer for a lock than a statement may take', async () => {
+  const { direct, database, store } = await proxied();
+  await store.write([summaryOf()]);
+  const locker = new Client({ connectionString: direct.href });
+  await locker.connect();
+  onTestFinished(() => locker.end());
+  await locker.query('begin; lock table summaries in exclusive mode');
+  await expectRejection(store.write([summaryOf()]), ['timeout'], boundMs);
+  await locker.query('rollback');
+  await store.write([summaryOf()]);
+  expect(database.status().state).toBe('up');
+});

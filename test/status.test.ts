@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest';
+import type { DatabaseStatus } from '../src/database/database.ts';
+import { Failure } from '../src/domain/failure.ts';
+import { createStatusBoard } from '../src/status.ts';
+
+type State = DatabaseStatus['state'];
+
+function statusOf(state: State, index: number): DatabaseStatus {
+  return {
+    name: `db${index + 1}`,
+    state,
+    lastFailure: null,
+    roundTripMs: null,
+    version: null,
+    tls: null,
+    fsync: null,
+  };
+}
+
+function boardOf(states: readonly State[], writeAcks = 1) {
+  return createStatusBoard({ version: '1.2.3', writeAcks, databases: () => states.map(statusOf) });
+}
+
+test.each<[boolean, number, readonly State[]]>([
+  [true, 1, ['up', 'down']],
+  [true, 2, ['up', 'starting', 'up']],
+  [false, 2, ['up', 'down']],
+  [false, 1, ['down', 'starting', 'refused']],
+  // Reads would work, but a load balancer that sends writes here would lose them.
+  [false, 1, ['read_only', 'read_only']],
+])('is ready: %o, when %d must take writes of %j', (isReady, writeAcks, states) => {
+  expect(boardOf(states, writeAcks).isReady()).toBe(isReady);
+});
+
+test('follows the databases as they come and go', () => {
+  const states: State[] = ['starting'];
+  const board = boardOf(states);
+  expect(board.isReady()).toBe(false);
+  states[0] = 'up';
+  expect(board.isReady()).toBe(true);
+});
+
+test('is not ready once it is stopping, whatever the databases do', () => {
+  const board = boardOf(['up', 'up']);
+  board.observe({ type: 'stopping', signal: 'SIGTERM' });
+  expect(board.isReady()).toBe(false);
+  expect(board.status().ready).toBe(false);
+});
+
+test('counts the writes of each database apart', () => {
+  const board = boardOf(['up', 'down']);
+  const failure = new Failure('timeout', 'did not answer in time');
+  board.observe({ type: 'write_committed', database: 'db1', summaries: 5, durationMs: 1 });
+  board.observe({ type: 'write_committed', database: 'db1', summaries: 5, durationMs: 1 });
+  board.observe({ type: 'write_failed', database: 'db2', summaries: 5, failure });
+  expect(board.status()).toEqual({
+    version: '1.2.3',
+    ready: true,
+    writeAcks: 1,
+    uptimeSeconds: expect.any(Number),
+    databases: [
+      { ...statusOf('up', 0), writes: { ok: 2, failed: 0 } },
+      { ...statusOf('down', 1), writes: { ok: 0, failed: 1 } },
+    ],
+  });
+});
