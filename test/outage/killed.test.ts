@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createFragileServers, type FragileServer } from '../support/fragile-server.ts';
 import { runSql } from '../support/fresh-database.ts';
@@ -124,10 +125,11 @@ test('a storm of terminated connections fails no write, and leaves nothing behin
   const terminate = `select count(pg_terminate_backend(pid)) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid()`;
   try {
-    // In turn: of both at once nobody could promise a copy.
     for (let n = 0; n < 10; n += 1) {
+      // In turn: of both at once nobody could promise a copy.
+      await eventually(async () => expect(await statesOf(service)).toEqual(['up', 'up']));
       await runSql(urls[n % 2] as URL, terminate);
-      await new Promise((resolve) => setTimeout(resolve, 150));
+      await sleep(100);
     }
   } finally {
     clearInterval(load);
