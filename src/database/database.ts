@@ -2,7 +2,7 @@ import type { QueryResult } from 'pg';
 import { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import { createMonitor, type Inspection } from './monitor.ts';
-import { createPools, type Pools, type Purpose, type Statement } from './pools.ts';
+import { createPools, type Pools, type Purpose, type Statement, splitPool } from './pools.ts';
 import { prepareDatabase } from './prepare-database.ts';
 import { databaseFailure } from './sqlstate.ts';
 import { type SslMode, tlsAttempts } from './tls.ts';
@@ -41,6 +41,8 @@ export interface DatabaseOptions {
 /** One PostgreSQL database: its connections, its health, its schema. */
 export interface Database {
   readonly name: string;
+  /** How many writes can be under way at once. */
+  readonly writersMax: number;
   /** Connects, migrates and begins to watch. Resolves after the first try, also when that failed. */
   start(): Promise<void>;
   /**
@@ -97,6 +99,7 @@ export function createDatabase(options: DatabaseOptions): Database {
 
   return {
     name,
+    writersMax: splitPool(options.poolSizeMax).write,
     start: monitor.start,
     async query(purpose, statement) {
       if (state === 'read_only' && purpose === 'write') throw new Failure('read_only', 'is read-only');

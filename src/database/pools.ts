@@ -36,12 +36,18 @@ export interface Pools {
   close(): Promise<void>;
 }
 
+/** How many of a database's connections serve each purpose: half and half, and at least one. */
+export function splitPool(sizeMax: number): Readonly<Record<Purpose, number>> {
+  const read = Math.max(1, Math.floor(sizeMax / 2));
+  return { read, write: Math.max(1, sizeMax - read) };
+}
+
 /** Opens no connection yet: each is made when it is first needed. */
 export function createPools(options: PoolsOptions): Pools {
-  const readersMax = Math.max(1, Math.floor(options.sizeMax / 2));
+  const { read, write } = splitPool(options.sizeMax);
   const pools: Readonly<Record<Purpose, Pool>> = {
-    read: createPool('read', readersMax, options),
-    write: createPool('write', Math.max(1, options.sizeMax - readersMax), options),
+    read: createPool('read', read, options),
+    write: createPool('write', write, options),
   };
   return {
     run: (purpose, statement) => runStatement(pools[purpose], statement),
