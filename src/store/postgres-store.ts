@@ -13,11 +13,21 @@
  */
 import { float8Array, int4Array, textArray, timestamptzArray, uuidArray } from '../database/binary-array.ts';
 import type { Database } from '../database/database.ts';
+import type { Statement } from '../database/pools.ts';
 import { Failure, type FailureCode, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
-import type { Store } from '../domain/store.ts';
+import type { Completeness, Store } from '../domain/store.ts';
 import { type Summary, statisticNames } from '../domain/summary.ts';
 import { createGroupCommit } from './group-commit.ts';
+import { mergeRows } from './merge-rows.ts';
+import {
+  aggregateStatement,
+  rowsMax,
+  selectSpansStatement,
+  selectStatement,
+  toGroup,
+  toSummary,
+} from './postgres-reads.ts';
 
 /** New name, new week, and a race lost for each; whoever still fails then has another reason. */
 const attemptsMax = 5;
@@ -27,9 +37,6 @@ const summariesPendingMax = 100_000;
 
 /** A transaction of a few milliseconds; larger ones gain nothing more. */
 const batchMax = 5_000;
-
-/** What a read may fetch from one database, which bounds its memory: about 300 bytes each. */
-const summariesReadMax = 500_000;
 
 const columns = ['bucket', 'id', ...statisticNames] as const;
 const floats = statisticNames.map((_, index) => `$${index + 5}::float8[]`).join(', ');
@@ -58,13 +65,6 @@ const createWeeks = `
     select distinct date_trunc('week', to_timestamp(given.bucket) at time zone 'UTC')::date as monday
     from unnest($1::float8[]) as given (bucket)) as weeks
   where create_summaries_week(monday)`;
-
-const selectSummaries = `
-  select series.name, extract(epoch from bucket)::float8, summaries.id, ${statisticNames.join(', ')}
-  from series join summaries on summaries.series_id = series.id
-  where ($1::text is null or series.name ~ $1)
-    and summaries.bucket between to_timestamp($2::float8) and to_timestamp($3::float8)
-  limit ${summariesReadMax + 1}`;
 
 export interface PostgresStoreOptions {
   readonly database: Database;
@@ -108,18 +108,31 @@ export function createPostgresStore({ database, observe }: PostgresStoreOptions)
     pendingMax: summariesPendingMax,
   });
 
+  const complete: Completeness = { outcomes: [{ database: database.name, outcome: 'ok' }], complete: true };
+
+  const readRows = async (statement: Statement): Promise<unknown[][]> => {
+    const { rows } = await database.query('read', statement);
+    if (rows.length <= rowsMax) return rows;
+    throw new Failure('read_too_large', `more than ${rowsMax} rows: narrow the name, the time or the resolution`);
+  };
+
   return {
     async write(summaries) {
       await queue.write(summaries);
       return { copies: 1, databases: 1 };
     },
-    async read({ namePattern, from, to }) {
-      const values = [namePattern ?? null, from, to];
-      const { rows } = await database.query('read', { text: selectSummaries, values, rowMode: 'array' });
-      if (rows.length > summariesReadMax) {
-        throw new Failure('read_too_large', `more than ${summariesReadMax} summaries: narrow the name or the time`);
-      }
-      return { summaries: rows.map(toSummary), outcomes: [{ database: database.name, outcome: 'ok' }], complete: true };
+    async select(query) {
+      return { ...complete, summaries: (await readRows(selectStatement(query))).map(toSummary) };
+    },
+    async selectSpans(spans) {
+      return { ...complete, summaries: (await readRows(selectSpansStatement(spans))).map(toSummary) };
+    },
+    async aggregate(query) {
+      const groups = (await readRows(aggregateStatement(query))).map(toGroup);
+      const extreme = groups.filter(({ isExtreme }) => isExtreme);
+      if (extreme.length === 0) return { ...complete, groups };
+      const { summaries } = await this.selectSpans(extreme.map(({ span }) => span));
+      return { ...complete, groups: mergeRows(groups, summaries, query) };
     },
     drain: queue.drain,
   };
@@ -140,10 +153,4 @@ function encode(summaries: readonly Summary[]): Buffer[] {
     uuidArray(summaries.map(({ id }) => id)),
     ...statisticNames.map((statistic) => float8Array(summaries.map((summary) => summary[statistic]))),
   ];
-}
-
-/** A row of `selectSummaries`: name, bucket, id and the statistics. */
-function toSummary([name, bucket, id, ...values]: unknown[]): Summary {
-  const statistics = Object.fromEntries(statisticNames.map((statistic, index) => [statistic, values[index]]));
-  return { name, bucket, id, ...statistics } as unknown as Summary;
 }
