@@ -81,7 +81,7 @@ function describe(o: Observation): Line {
     case 'write_failed':
       return ['warn', `${o.database} missed a write: it ${o.failure.message}`, reasons(o.failure)];
     case 'read_done':
-      return ['debug', `${o.database} found ${o.summaries} summaries`, { durationMs: Math.round(o.durationMs) }];
+      return ['debug', `${o.database} answered a read`, { durationMs: Math.round(o.durationMs) }];
     case 'read_failed':
       return ['warn', `${o.database} missed a read: it ${o.failure.message}`, reasons(o.failure)];
   }

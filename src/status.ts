@@ -1,4 +1,4 @@
-import type { DatabaseStatus } from './database/database.ts';
+import type { DatabaseStatus } from './database/health.ts';
 import type { Observe } from './domain/observation.ts';
 import type { Status } from './http/operation-routes.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { DatabaseStatus } from '../src/database/database.ts';
+import type { DatabaseStatus } from '../src/database/health.ts';
 import { Failure } from '../src/domain/failure.ts';
 import { createStatusBoard } from '../src/status.ts';
 

@@ -54,7 +54,7 @@ test.each<[string, readonly Observation[], string]>([
   ],
   [
     'the time of a read in seconds',
-    [{ type: 'read_done', database: 'db1', summaries: 1, durationMs: 500 }],
+    [{ type: 'read_done', database: 'db1', durationMs: 500 }],
     'm2pg_database_read_duration_seconds_sum{database="db1"} 0.5',
   ],
   [

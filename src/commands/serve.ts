@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Config } from '../config.ts';
-import type { DatabaseStatus } from '../database/database.ts';
+import type { DatabaseStatus } from '../database/health.ts';
 import { maintainForever } from '../database/maintain.ts';
 import type { Observe } from '../domain/observation.ts';
 import { createApp } from '../http/app.ts';

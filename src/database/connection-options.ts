@@ -14,11 +14,21 @@ export interface ConnectionTimeouts {
 /** What `pg` would understand in its own way: `ssl=true` for `verify-full`. Encryption is decided in `tls.ts`. */
 const oursAlone = ['ssl', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'uselibpqcompat', 'options'];
 
-/** Options of `pg` for one connection to a database. */
-export function connectionOptions(url: URL, attempt: TlsAttempt, timeouts: ConnectionTimeouts): ClientConfig {
+/**
+ * Options of `pg` for one connection to a database.
+ *
+ * @param settings Parameters of the server for its sessions, unless the URL's `options` name others.
+ */
+export function connectionOptions(
+  url: URL,
+  attempt: TlsAttempt,
+  timeouts: ConnectionTimeouts,
+  settings: Readonly<Record<string, string>> = {},
+): ClientConfig {
   const bare = new URL(url);
   for (const parameter of oursAlone) bare.searchParams.delete(parameter);
   const options = url.searchParams.get('options');
+  const defaults = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
   return {
     connectionString: bare.href,
     ssl: attempt.ssl,
@@ -32,7 +42,7 @@ export function connectionOptions(url: URL, attempt: TlsAttempt, timeouts: Conne
     keepAliveInitialDelayMillis: 10_000,
     application_name: 'm2pg',
     client_encoding: 'UTF8',
-    // An acknowledged commit is on disk, whatever the server's default.
-    options: `${options ?? ''} -c synchronous_commit=on`.trim(),
+    // What the URL asks for wins over our settings, but an acknowledged commit is on disk, whoever asks otherwise.
+    options: [...defaults, options ?? '', '-c synchronous_commit=on'].join(' ').trim(),
   };
 }

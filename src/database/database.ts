@@ -1,30 +1,12 @@
 import type { QueryResult } from 'pg';
-import { Failure } from '../domain/failure.ts';
+import type { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
-import { createMonitor, type Inspection } from './monitor.ts';
-import { createPools, type Pools, type Purpose, type Statement } from './pools.ts';
+import { createHealth, type DatabaseStatus } from './health.ts';
+import { createMonitor } from './monitor.ts';
+import { type Purpose, type Statement, splitPool } from './pools.ts';
 import { prepareDatabase } from './prepare-database.ts';
 import { databaseFailure } from './sqlstate.ts';
-import { type SslMode, type TlsAttempt, tlsAttempts } from './tls.ts';
-
-/**
- * `read_only` answers reads but takes no writes; `down` is asked again and again; `refused` must not be used at all: it
- * belongs to a newer version, is too old, or is given twice.
- */
-export type DatabaseState = 'starting' | 'up' | 'read_only' | 'down' | 'refused';
-
-/** One database as `/-/status` shows it. */
-export interface DatabaseStatus {
-  readonly name: string;
-  readonly state: DatabaseState;
-  /** The last failure of a look, a write or a read; null: none since start. */
-  readonly lastFailure: { readonly code: string; readonly message: string; readonly at: string } | null;
-  readonly roundTripMs: number | null;
-  readonly version: string | null;
-  readonly tls: string | null;
-  /** False: the server acknowledges commits that are not on disk, and a power failure loses them. */
-  readonly fsync: boolean | null;
-}
+import { type SslMode, tlsAttempts } from './tls.ts';
 
 export interface DatabaseOptions {
   /** `db1 … dbN`: what logs, metrics and answers call it. */
@@ -45,8 +27,12 @@ export interface DatabaseOptions {
 /** One PostgreSQL database: its connections, its health, its schema. */
 export interface Database {
   readonly name: string;
+  /** How many writes can be under way at once. */
+  readonly writersMax: number;
   /** Connects, migrates and begins to watch. Resolves after the first try, also when that failed. */
   start(): Promise<void>;
+  /** Throws the Failure that a statement would meet at once: the database is known to be down, or not to take writes. */
+  checkUsable(purpose: Purpose): void;
   /**
    * Runs one statement. Rejects with a Failure: at once while the database is known to be down, else within the
    * connect timeout plus the statement's. A statement that timed out may still have been executed.
@@ -59,93 +45,40 @@ export interface Database {
 
 /** Creates a database that `start` is to connect. Its calls fail at once, with the reason, until it is up. */
 export function createDatabase(options: DatabaseOptions): Database {
-  const { name, url, observe, connectTimeoutMs } = options;
-  let state: DatabaseState = 'starting';
-  let inspection: Inspection | undefined;
-  let failed: { failure: Failure; at: Date } | undefined;
-  let succeededAtMs = Number.NEGATIVE_INFINITY;
-  let pools: Pools | undefined;
-
-  const dropPools = () => {
-    void pools?.close();
-    pools = undefined;
-  };
-
-  const goUp = (found: Inspection) => {
-    const { version, readOnly, attempt } = found;
-    const next = readOnly ? 'read_only' : 'up';
-    if (state !== next) {
-      observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state });
-      // Sessions keep the default, read-only or not, that they began with.
-      dropPools();
-    }
-    [state, inspection] = [next, found];
-    pools ??= openPools(options, attempt);
-  };
-
-  const goDown = (failure: Failure) => {
-    failed = { failure, at: new Date() };
-    // On a machine short of time a look may come too late although work gets through: then it proves nothing.
-    if (failure.code === 'timeout' && performance.now() - succeededAtMs < connectTimeoutMs) return;
-    const next = isRefusal(failure) ? 'refused' : 'down';
-    if (state !== next) observe({ type: 'database_down', database: name, failure });
-    state = next;
-    // Connections to a server that went away are of no use when it returns.
-    dropPools();
-  };
-
+  const { name, url, connectTimeoutMs } = options;
+  const health = createHealth(options);
   const monitor = createMonitor({
     url,
     attempts: tlsAttempts(url, options.sslMode),
     timeouts: { connectTimeoutMs, statementTimeoutMs: connectTimeoutMs, queryTimeoutMs: connectTimeoutMs },
     prepare: (found) => prepareDatabase(options, found),
-    onUp: goUp,
-    onDown: goDown,
+    onUp: health.goUp,
+    onDown: health.goDown,
   });
 
   return {
     name,
+    writersMax: splitPool(options.poolSizeMax).write,
     start: monitor.start,
+    checkUsable: health.usablePools,
     async query(purpose, statement) {
-      if (state === 'read_only' && purpose === 'write') throw new Failure('read_only', 'is read-only');
-      if (!pools) throw failed?.failure ?? new Failure('starting', 'has not been reached yet');
+      const pools = health.usablePools(purpose);
       try {
         const result = await pools.run(purpose, statement);
-        succeededAtMs = performance.now();
+        health.noteSuccess();
         return result;
       } catch (error) {
         const failure = databaseFailure(error);
         if (isPartOfWork(failure)) throw failure;
-        failed = { failure, at: new Date() };
+        health.noteFailure(failure);
         // What has changed for sessions that begin now, the one that watches cannot see.
         monitor.lookNow({ anew: failure.code === 'schema_missing' || failure.code === 'read_only' });
         throw failure;
       }
     },
-    status: () => ({ name, state, ...describe(inspection), lastFailure: describeFailure(failed) }),
-    close: () => monitor.stop().then(() => pools?.close()),
+    status: health.status,
+    close: () => monitor.stop().then(health.dropPools),
   };
-}
-
-function openPools(options: DatabaseOptions, attempt: TlsAttempt): Pools {
-  const { name, poolSizeMax, observe } = options;
-  const onConnectionLost = (cause: Error) => observe({ type: 'connection_lost', database: name, cause });
-  return createPools({ ...options, attempt, sizeMax: poolSizeMax, onConnectionLost });
-}
-
-function describe(found: Inspection | undefined): Pick<DatabaseStatus, 'roundTripMs' | 'version' | 'tls' | 'fsync'> {
-  if (!found) return { roundTripMs: null, version: null, tls: null, fsync: null };
-  const { roundTripMs, version, attempt, fsync } = found;
-  return { roundTripMs: Math.round(roundTripMs * 100) / 100, version, tls: attempt.state, fsync };
-}
-
-function describeFailure(failed: { failure: Failure; at: Date } | undefined): DatabaseStatus['lastFailure'] {
-  return failed ? { code: failed.failure.code, message: failed.failure.message, at: failed.at.toISOString() } : null;
-}
-
-/** Failures that only an operator can mend. */
-function isRefusal({ code }: Failure): boolean {
-  return code === 'schema_newer' || code === 'unsupported_database' || code === 'duplicate_database';
 }
 
 /** Failures that say nothing about the health of a database: the caller mends them, or its user does. */

@@ -72,40 +72,40 @@ export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }
     connection = undefined;
   };
 
-  const open = async () => {
-    const opened = await connect(url, attempts, timeouts);
-    opened.client.on('error', () => opened === connection && lookNow({ anew: true }));
-    return opened;
+  const onEnded = (client: Client) => client === connection?.client && lookNow({ anew: true });
+
+  const inspectAndReport = async () => {
+    const isNew = connection === undefined;
+    connection ??= await connect(url, attempts, timeouts, onEnded);
+    const inspection = await inspect(connection.client, connection.attempt);
+    if (isNew) await prepare(inspection);
+    if (!stopped.signal.aborted) onUp(inspection);
+    // A session keeps the default that it began with: only a new one sees that the database takes writes again.
+    if (inspection.readOnly && !inspection.inRecovery) closeConnection();
   };
 
   const look = async (): Promise<number> => {
     if (isAnewWanted) closeConnection();
     isAnewWanted = false;
+    const wasConnected = connection !== undefined;
     try {
-      const isNew = connection === undefined;
-      connection ??= await open();
-      const inspection = await inspect(connection.client, connection.attempt);
-      if (isNew) await prepare(inspection);
-      if (!stopped.signal.aborted) onUp(inspection);
-      // A session keeps the default that it began with: only a new one sees that the database takes writes again.
-      if (inspection.readOnly && !inspection.inRecovery) closeConnection();
+      await inspectAndReport();
       return lookEveryMs;
     } catch (error) {
       closeConnection();
-      if (!stopped.signal.aborted) onDown(databaseFailure(error));
+      const failure = databaseFailure(error);
+      // That a connection was ended says little: whether a new one can be had tells.
+      if (wasConnected && failure.code === 'unreachable') return look();
+      if (!stopped.signal.aborted) onDown(failure);
       return retryEveryMs;
     }
   };
 
-  const run = async (pauseMs: number) => {
-    let nextPauseMs = pauseMs;
-    while (!stopped.signal.aborted) {
-      // Jitter, so that the processes of a fleet do not knock all at once on a database that returns.
-      const pause = nextPauseMs * (0.75 + Math.random() / 2);
-      await sleep(pause, undefined, { signal: AbortSignal.any([wake.signal, stopped.signal]) }).catch(() => undefined);
+  const run = async (firstPauseMs: number) => {
+    for (let pauseMs = firstPauseMs; !stopped.signal.aborted; ) {
+      await pauseAbout(pauseMs, AbortSignal.any([wake.signal, stopped.signal]));
       wake = new AbortController();
-      await sleep(lookGapMinMs);
-      if (!stopped.signal.aborted) nextPauseMs = await look();
+      if (!stopped.signal.aborted) pauseMs = await look();
     }
   };
 
@@ -121,25 +121,35 @@ export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }
       await firstLook;
     },
     lookNow,
-    async stop() {
+    stop() {
       stopped.abort();
-      await running;
-      closeConnection();
+      return running.then(closeConnection);
     },
   };
 }
 
-/** Connects by the first way that works. Rejects with what the last one raised. */
+/** With jitter, so that the processes of a fleet do not knock all at once on a database that returns. */
+async function pauseAbout(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
+  await sleep(lookGapMinMs);
+}
+
+/**
+ * Connects by the first way that works. Rejects with what the last one raised.
+ *
+ * @param onError Is told of an error of the connection while nothing is asked on it.
+ */
 export async function connect(
   url: URL,
   attempts: readonly TlsAttempt[],
   timeouts: ConnectionTimeouts,
+  onError: (client: Client) => void = () => undefined,
 ): Promise<{ client: Client; attempt: TlsAttempt }> {
   let reason: unknown;
   for (const attempt of attempts) {
     const client = new Client(connectionOptions(url, attempt, timeouts));
     // Without a listener, the end of an idle connection would end the process.
-    client.on('error', () => undefined);
+    client.on('error', () => onError(client));
     try {
       await client.connect();
       return { client, attempt };

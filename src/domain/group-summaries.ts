@@ -33,3 +33,11 @@ function mergeBuckets(summaries: readonly Summary[], startOf: (instant: number) 
     .toSorted(([a], [b]) => a - b)
     .map(([bucket, ofBucket]) => ({ bucket, ...mergeSummaries(ofBucket) }));
 }
+
+/** Puts points of several series, in any order, together by name. Names and buckets ascending. */
+export function toSeries(points: readonly (Point & { readonly name: string })[]): Series[] {
+  const names = Map.groupBy(points, ({ name }) => name);
+  return [...names]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, ofName]) => ({ name, points: ofName.toSorted((a, b) => a.bucket - b.bucket) }));
+}

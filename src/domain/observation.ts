@@ -37,7 +37,7 @@ export type Observation =
       readonly durationMs: number;
     }
   | { readonly type: 'write_failed'; readonly database: string; readonly summaries: number; readonly failure: Failure }
-  | { readonly type: 'read_done'; readonly database: string; readonly summaries: number; readonly durationMs: number }
+  | { readonly type: 'read_done'; readonly database: string; readonly durationMs: number }
   | { readonly type: 'read_failed'; readonly database: string; readonly failure: Failure };
 
 /** Takes note of something that happened. Never throws, never waits. */

@@ -1,8 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { Failure } from '../domain/failure.ts';
-import { groupSummaries } from '../domain/group-summaries.ts';
-import { bucketStart } from '../domain/resolution.ts';
-import type { Selection, Store } from '../domain/store.ts';
+import { toSeries } from '../domain/group-summaries.ts';
+import type { Completeness, Store } from '../domain/store.ts';
 import { limitBody, readJson } from './body.ts';
 import { problemAnswer } from './problem.ts';
 import { receiveMetrics, summariesMax } from './receivers/metrics.ts';
@@ -101,18 +100,17 @@ function addRead(app: OpenAPIHono, { store, now, retentionSeconds }: MetricsRout
     const { name: namePattern, to, resolution, timezone, partial } = query;
     // Summaries past retention may still be there, until their whole week is: nobody sees them any more.
     const from = Math.max(query.from, retentionSeconds === undefined ? 0 : now() - retentionSeconds);
-    const selection = await store.read({ namePattern, from, to });
-    c.header('M2pg-Databases', describeOutcomes(selection));
-    c.header('M2pg-Complete', String(selection.complete));
+    const found = await store.aggregate({ namePattern, from, to, resolution, timezone });
+    c.header('M2pg-Databases', describeOutcomes(found));
+    c.header('M2pg-Complete', String(found.complete));
     c.header('Cache-Control', 'no-store');
-    if (partial === 'refuse' && !selection.complete) {
-      throw new Failure('incomplete', `the answer would be incomplete: ${describeOutcomes(selection)}`);
+    if (partial === 'refuse' && !found.complete) {
+      throw new Failure('incomplete', `the answer would be incomplete: ${describeOutcomes(found)}`);
     }
-    const series = groupSummaries(selection.summaries, bucketStart(resolution, timezone));
-    return c.json(viewMetrics(series), 200);
+    return c.json(viewMetrics(toSeries(found.groups)), 200);
   });
 }
 
-function describeOutcomes({ outcomes }: Selection): string {
+function describeOutcomes({ outcomes }: Completeness): string {
   return outcomes.map(({ database, outcome }) => `${database}=${outcome}`).join(', ');
 }

@@ -11,11 +11,23 @@
  * Nothing about the database is remembered here, so that nothing remembered can be wrong after it was emptied,
  * restored or replaced behind our back.
  */
+import { float8Array, int4Array, textArray, timestamptzArray, uuidArray } from '../database/binary-array.ts';
 import type { Database } from '../database/database.ts';
+import type { Statement } from '../database/pools.ts';
 import { Failure, type FailureCode, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
-import type { Store } from '../domain/store.ts';
+import type { Completeness, Store } from '../domain/store.ts';
 import { type Summary, statisticNames } from '../domain/summary.ts';
+import { createGroupCommit } from './group-commit.ts';
+import { mergeRows } from './merge-rows.ts';
+import {
+  aggregateStatement,
+  rowsMax,
+  selectSpansStatement,
+  selectStatement,
+  toGroup,
+  toSummary,
+} from './postgres-reads.ts';
 
 /** New name, new week, and a race lost for each; whoever still fails then has another reason. */
 const attemptsMax = 5;
@@ -23,18 +35,23 @@ const attemptsMax = 5;
 /** What may wait for one database, so that a frozen one holds bounded memory: about 20 MB. */
 const summariesPendingMax = 100_000;
 
-/** What a read may fetch from one database, which bounds its memory: about 300 bytes each. */
-const summariesReadMax = 500_000;
+/** A transaction of a few milliseconds; larger ones gain nothing more. */
+const batchMax = 5_000;
 
-const columns = ['name', 'bucket', 'id', ...statisticNames] as const;
-const floats = statisticNames.map((_, index) => `$${index + 4}::float8[]`).join(', ');
+const columns = ['bucket', 'id', ...statisticNames] as const;
+const floats = statisticNames.map((_, index) => `$${index + 5}::float8[]`).join(', ');
 
+// Each distinct name is looked up once; the rows refer to it by its place in the list.
 const insertSummaries = `
-  insert into summaries (series_id, bucket, id, ${statisticNames.join(', ')})
-  select series.id, to_timestamp(given.bucket), given.id, ${statisticNames.map((name) => `given.${name}`).join(', ')}
-  from unnest($1::text[], $2::float8[], $3::uuid[], ${floats}) as given (${columns.join(', ')})
-  left join series on series.name = given.name
-  on conflict do nothing`;
+  insert into summaries (series_id, ${columns.join(', ')})
+  select names.ids[given.name], ${columns.map((column) => `given.${column}`).join(', ')}
+  from (select array_agg(series.id order by place) as ids
+        from unnest($1::text[]) with ordinality as listed (name, place)
+        left join series on series.name = listed.name) as names,
+    unnest($2::int4[], $3::timestamptz[], $4::uuid[], ${floats}) as given (name, ${columns.join(', ')})`;
+
+const insertFirst = { name: 'insert_summaries', text: insertSummaries };
+const insertAgain = { name: 'insert_summaries_again', text: `${insertSummaries} on conflict do nothing` };
 
 const insertNames = `
   insert into series (name)
@@ -49,13 +66,6 @@ const createWeeks = `
     from unnest($1::float8[]) as given (bucket)) as weeks
   where create_summaries_week(monday)`;
 
-const selectSummaries = `
-  select series.name, extract(epoch from bucket)::float8, summaries.id, ${statisticNames.join(', ')}
-  from series join summaries on summaries.series_id = series.id
-  where ($1::text is null or series.name ~ $1)
-    and summaries.bucket between to_timestamp($2::float8) and to_timestamp($3::float8)
-  limit ${summariesReadMax + 1}`;
-
 export interface PostgresStoreOptions {
   readonly database: Database;
   readonly observe: Observe;
@@ -63,9 +73,6 @@ export interface PostgresStoreOptions {
 
 /** Creates the store of one database. Its calls reject with the Failure of that database; it tries no other. */
 export function createPostgresStore({ database, observe }: PostgresStoreOptions): Store {
-  let pending = 0;
-  const underWay = new Set<Promise<unknown>>();
-
   /** What to do about a failed insert so that the next attempt succeeds; codes that are not here are final. */
   const remedies: Partial<Record<FailureCode, (summaries: readonly Summary[]) => Promise<unknown>>> = {
     series_missing: (summaries) =>
@@ -78,50 +85,75 @@ export function createPostgresStore({ database, observe }: PostgresStoreOptions)
     conflict: () => Promise.resolve(),
   };
 
-  const insert = async (summaries: readonly Summary[]) => {
-    const values = columns.map((column) => summaries.map((summary) => summary[column]));
+  const commit = async (summaries: readonly Summary[]) => {
+    const values = encode(summaries);
+    let mayBeStored = false;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await database.query('write', { name: 'insert_summaries', text: insertSummaries, values });
+        await database.query('write', mayBeStored ? { ...insertAgain, values } : { ...insertFirst, values });
+        return;
       } catch (error) {
         const failure = toFailure(error);
         const remedy = remedies[failure.code];
         if (remedy === undefined || attempt === attemptsMax) throw failure;
+        mayBeStored ||= failure.code === 'conflict';
         await remedy(summaries);
       }
     }
   };
 
+  const queue = createGroupCommit({
+    commit,
+    connections: database.writersMax,
+    batchMax,
+    pendingMax: summariesPendingMax,
+  });
+
+  const complete: Completeness = { outcomes: [{ database: database.name, outcome: 'ok' }], complete: true };
+
+  const readRows = async (statement: Statement): Promise<unknown[][]> => {
+    const { rows } = await database.query('read', statement);
+    if (rows.length <= rowsMax) return rows;
+    throw new Failure('read_too_large', `more than ${rowsMax} rows: narrow the name, the time or the resolution`);
+  };
+
   return {
     async write(summaries) {
-      if (pending + summaries.length > summariesPendingMax) {
-        throw new Failure('queue_full', `has ${pending} summaries waiting; at most ${summariesPendingMax} may`);
-      }
-      pending += summaries.length;
-      const inserting = insert(summaries).finally(() => {
-        pending -= summaries.length;
-        underWay.delete(inserting);
-      });
-      underWay.add(inserting);
-      await inserting;
+      // Nobody waits behind the batches that a frozen database still holds.
+      database.checkUsable('write');
+      await queue.write(summaries);
       return { copies: 1, databases: 1 };
     },
-    async read({ namePattern, from, to }) {
-      const values = [namePattern ?? null, from, to];
-      const { rows } = await database.query('read', { text: selectSummaries, values, rowMode: 'array' });
-      if (rows.length > summariesReadMax) {
-        throw new Failure('read_too_large', `more than ${summariesReadMax} summaries: narrow the name or the time`);
-      }
-      return { summaries: rows.map(toSummary), outcomes: [{ database: database.name, outcome: 'ok' }], complete: true };
+    async select(query) {
+      return { ...complete, summaries: (await readRows(selectStatement(query))).map(toSummary) };
     },
-    async drain() {
-      await Promise.allSettled(underWay);
+    async selectSpans(spans) {
+      return { ...complete, summaries: (await readRows(selectSpansStatement(spans))).map(toSummary) };
     },
+    async aggregate(query) {
+      const groups = (await readRows(aggregateStatement(query))).map(toGroup);
+      const extreme = groups.filter(({ isExtreme }) => isExtreme);
+      if (extreme.length === 0) return { ...complete, groups };
+      const { summaries } = await this.selectSpans(extreme.map(({ span }) => span));
+      return { ...complete, groups: mergeRows(groups, summaries, query) };
+    },
+    drain: queue.drain,
   };
 }
 
-/** A row of `selectSummaries`, columns in the order of `columns`. */
-function toSummary([name, bucket, id, ...values]: unknown[]): Summary {
-  const statistics = Object.fromEntries(statisticNames.map((statistic, index) => [statistic, values[index]]));
-  return { name, bucket, id, ...statistics } as unknown as Summary;
+/** The parameters of `insertSummaries`. */
+function encode(summaries: readonly Summary[]): Buffer[] {
+  const placeOf = new Map<string, number>();
+  const places = summaries.map(({ name }) => {
+    const place = placeOf.get(name) ?? placeOf.size + 1;
+    if (place > placeOf.size) placeOf.set(name, place);
+    return place;
+  });
+  return [
+    textArray([...placeOf.keys()]),
+    int4Array(places),
+    timestamptzArray(summaries.map(({ bucket }) => bucket)),
+    uuidArray(summaries.map(({ id }) => id)),
+    ...statisticNames.map((statistic) => float8Array(summaries.map((summary) => summary[statistic]))),
+  ];
 }

@@ -36,7 +36,7 @@ test('survives the end of all of its connections, and the next write works', asy
   await terminateAll(url);
   await vi.waitUntil(() => observations.some(({ type }) => type === 'connection_lost'));
   await store.write([summaryOf()]);
-  expect((await store.read({ namePattern: undefined, from: 0, to: 4e9 })).summaries).toHaveLength(9);
+  expect((await store.select({ namePattern: undefined, from: 0, to: 4e9 })).summaries).toHaveLength(9);
   await untilState(database, 'up');
 });
 
@@ -174,7 +174,7 @@ describe('while its server takes no writes', () => {
     const { url, database, store } = await readOnlyDatabase();
     await terminateAll(url);
     await untilState(database, 'read_only');
-    expect((await store.read({ namePattern: undefined, from: 0, to: 4e9 })).summaries).toHaveLength(1);
+    expect((await store.select({ namePattern: undefined, from: 0, to: 4e9 })).summaries).toHaveLength(1);
     await expect(store.write([summaryOf()])).rejects.toMatchObject({ code: 'read_only' });
     await makeWritable(url);
     await terminateAll(url);

@@ -74,7 +74,7 @@ test('drops the weeks that lie wholly past the retention, and only those', async
   // One second before a week is wholly past, and at the instant when it is.
   expect(await droppedAt(monday - 1)).toEqual([partitionOf(monday - 3 * week)]);
   expect(await droppedAt(monday)).toEqual([partitionOf(monday - 2 * week)]);
-  const { summaries } = await store.read({ namePattern: undefined, from: 0, to: 4e9 });
+  const { summaries } = await store.select({ namePattern: undefined, from: 0, to: 4e9 });
   expect(summaries.map(({ bucket }) => bucket).toSorted((a, b) => a - b)).toEqual(buckets.slice(3));
 });
 
@@ -83,7 +83,7 @@ test('drops nothing where everything is kept for ever', async () => {
   const { database, store } = await started(url);
   await store.write([summaryOf({ bucket: nowSeconds() - 500 * week })]);
   await maintain([database]);
-  expect((await store.read({ namePattern: undefined, from: 0, to: 4e9 })).summaries).toHaveLength(1);
+  expect((await store.select({ namePattern: undefined, from: 0, to: 4e9 })).summaries).toHaveLength(1);
 });
 
 test('elects one of several processes, and tells the others at once', async () => {

@@ -103,7 +103,7 @@ test('migrates, writes and reads by pattern as a role that may not create the ex
   const store = createPostgresStore({ database, observe: () => undefined });
   const summary = summaryOf({ name: 'foo.web' });
   await store.write([summary, summaryOf({ name: 'foo.db' })]);
-  const { summaries } = await store.read({ namePattern: 'w.b', from: 0, to: 4e9 });
+  const { summaries } = await store.select({ namePattern: 'w.b', from: 0, to: 4e9 });
   expect(summaries).toEqual([summary]);
   expect(await hasTrigramIndex(url)).toBe(false);
 });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { DatabaseStatus } from '../../src/database/database.ts';
+import type { DatabaseStatus } from '../../src/database/health.ts';
 import { findServerUser } from '../../src/embedded/server-user.ts';
 import { freshDatabase, freshDatabaseUrl } from '../support/fresh-database.ts';
 import { type PostgresServer, startEmbedded } from '../support/postgres-server.ts';

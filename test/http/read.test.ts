@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { Failure } from '../../src/domain/failure.ts';
-import type { Selection, Store, SummaryQuery } from '../../src/domain/store.ts';
+import type { AggregateQuery, Selection, Store } from '../../src/domain/store.ts';
 import { type StatisticName, type Summary, statisticNames } from '../../src/domain/summary.ts';
+import { groupObviously } from '../support/group-obviously.ts';
 import { summaryOf } from '../support/summaries.ts';
 import { createTestApp, now, problemOf, validSummary } from '../support/test-app.ts';
 
@@ -12,13 +13,13 @@ const minute = validSummary.bucket;
 
 /** A store that finds the same whatever is asked, and remembers what was asked. */
 function storeThatFinds(selection: Partial<Selection>) {
-  const asked: SummaryQuery[] = [];
-  const found: Selection = { summaries: [], outcomes: [], complete: true, ...selection };
+  const asked: AggregateQuery[] = [];
+  const { summaries, ...found }: Selection = { summaries: [], outcomes: [], complete: true, ...selection };
   const store: Store = {
     ...createTestApp().memory,
-    async read(query) {
+    async aggregate(query) {
       asked.push(query);
-      return found;
+      return { ...found, groups: groupObviously(summaries, query) };
     },
   };
   return { store, asked };
@@ -69,7 +70,8 @@ describe('GET /metrics', () => {
   test('without parameters asks for every name of the last hour, by the minute', async () => {
     const { store, asked } = storeThatFinds({ summaries: [summaryOf({ bucket: minute + 29 })] });
     const [metric] = (await (await createTestApp({ store }).get()).json()) as Metrics;
-    expect(asked).toEqual([{ namePattern: undefined, from: now - 3_600, to: now }]);
+    const hour = { from: now - 3_600, to: now, resolution: { amount: 1, unit: 'minute' }, timezone: 'UTC' };
+    expect(asked).toEqual([{ namePattern: undefined, ...hour }]);
     expect(metric?.count?.[0]?.bucket).toBe(minute);
   });
 
@@ -77,7 +79,7 @@ describe('GET /metrics', () => {
     const { store, asked } = storeThatFinds({});
     const query = { name: '^foo\\.(a|b)$', from: '2012-12-11 04:00:00 UTC', to: '1355202000.5' };
     expect((await createTestApp({ store }).get(query)).status).toBe(200);
-    expect(asked).toEqual([{ namePattern: query.name, from: 1_355_198_400, to: 1_355_202_000.5 }]);
+    expect(asked).toMatchObject([{ namePattern: query.name, from: 1_355_198_400, to: 1_355_202_000.5 }]);
   });
 
   test('groups by the days of the time zone', async () => {
@@ -142,7 +144,7 @@ describe('RETENTION', () => {
   ])('%s', async (_, from, clipped) => {
     const { store, asked } = storeThatFinds({});
     expect((await createTestApp({ store, retentionSeconds }).get({ from, resolution: 'hour' })).status).toBe(200);
-    expect(asked).toEqual([{ namePattern: undefined, from: clipped, to: now }]);
+    expect(asked).toMatchObject([{ namePattern: undefined, from: clipped, to: now }]);
   });
 
   test('hides what is past it and still there', async () => {

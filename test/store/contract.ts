@@ -15,7 +15,7 @@ export function describeStoreContract(name: string, createStore: () => Promise<S
       const store = await createStore();
       const summaries = [summaryOf(), summaryOf({ name: 'ünïcode ✓ "quoted" \\back', mean: 0.1 + 0.2, min: -1e300 })];
       await store.write(summaries);
-      const { summaries: found, complete } = await store.read(everything);
+      const { summaries: found, complete } = await store.select(everything);
       expect(byId(found)).toEqual(byId(summaries));
       expect(complete).toBe(true);
     });
@@ -28,7 +28,7 @@ export function describeStoreContract(name: string, createStore: () => Promise<S
         fc.asyncProperty(batches, async (batch) => {
           await store.write(batch);
           for (const summary of batch) if (!written.has(summary.id)) written.set(summary.id, summary);
-          const { summaries } = await store.read(everything);
+          const { summaries } = await store.select(everything);
           expect(byId(summaries)).toEqual(byId([...written.values()]));
         }),
         { numRuns: 25 },
@@ -41,14 +41,14 @@ export function describeStoreContract(name: string, createStore: () => Promise<S
       await store.write([summary, summary]);
       await store.write([summary]);
       await Promise.all([store.write([summary]), store.write([summary])]);
-      expect((await store.read(everything)).summaries).toEqual([summary]);
+      expect((await store.select(everything)).summaries).toEqual([summary]);
     });
 
     test('keeps the fraction of a bucket to the microsecond', async () => {
       const store = await createStore();
       const bucket = Math.floor(Date.now() / 1000) + 0.123456;
       await store.write([summaryOf({ bucket })]);
-      expect((await store.read(everything)).summaries[0]?.bucket).toBe(bucket);
+      expect((await store.select(everything)).summaries[0]?.bucket).toBe(bucket);
     });
 
     test('includes both ends of the range', async () => {
@@ -56,7 +56,7 @@ export function describeStoreContract(name: string, createStore: () => Promise<S
       const from = Math.floor(Date.now() / 1000) - 100;
       const summaries = [-1, 0, 1, 10, 11].map((offset) => summaryOf({ bucket: from + offset }));
       await store.write(summaries);
-      const { summaries: found } = await store.read({ ...everything, from, to: from + 10 });
+      const { summaries: found } = await store.select({ ...everything, from, to: from + 10 });
       expect(byId(found)).toEqual(byId(summaries.slice(1, 4)));
     });
 
@@ -64,7 +64,7 @@ export function describeStoreContract(name: string, createStore: () => Promise<S
       const store = await createStore();
       await store.write(['foo.web', 'foo.db', 'bar.web'].map((metric) => summaryOf({ name: metric })));
       const namesOf = async (namePattern: string) =>
-        (await store.read({ ...everything, namePattern })).summaries.map((summary) => summary.name).toSorted();
+        (await store.select({ ...everything, namePattern })).summaries.map((summary) => summary.name).toSorted();
       expect(await namesOf('web')).toEqual(['bar.web', 'foo.web']);
       expect(await namesOf('^foo\\.')).toEqual(['foo.db', 'foo.web']);
       expect(await namesOf('(db|bar)')).toEqual(['bar.web', 'foo.db']);
@@ -78,7 +78,7 @@ export function describeStoreContract(name: string, createStore: () => Promise<S
         summaryOf({ name: `metric.${index % 50}`, bucket: now - index * 86_400 }),
       );
       await store.write(summaries);
-      expect((await store.read(everything)).summaries).toHaveLength(500);
+      expect((await store.select(everything)).summaries).toHaveLength(500);
     });
 
     test('takes concurrent writes of the same new names', async () => {
@@ -87,7 +87,7 @@ export function describeStoreContract(name: string, createStore: () => Promise<S
         Array.from({ length: 20 }, (_, index) => summaryOf({ name: `new.${(index * 7 + batch) % 20}` })),
       );
       await Promise.all(batches.map((batch) => store.write(batch)));
-      expect((await store.read(everything)).summaries).toHaveLength(160);
+      expect((await store.select(everything)).summaries).toHaveLength(160);
     });
   });
 }

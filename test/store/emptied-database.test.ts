@@ -6,7 +6,7 @@ import { freshDatabase, freshDatabaseUrl, runSql } from '../support/fresh-databa
 import { eventually } from '../support/service-process.ts';
 import { summaryOf } from '../support/summaries.ts';
 
-const readAll = (store: Store) => store.read({ namePattern: undefined, from: 0, to: 4e9 });
+const readAll = (store: Store) => store.select({ namePattern: undefined, from: 0, to: 4e9 });
 
 /** A store in use: its names, its week, its connections and its prepared statements are there. */
 async function usedStore() {

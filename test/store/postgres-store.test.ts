@@ -9,7 +9,7 @@ import { summaryOf } from '../support/summaries.ts';
 
 const ignore = () => undefined;
 
-const readAll = (store: Store, namePattern?: string) => store.read({ namePattern, from: 0, to: 4e9 });
+const readAll = (store: Store, namePattern?: string) => store.select({ namePattern, from: 0, to: 4e9 });
 
 const storeOf = (database: Database, observe: Observe = ignore) => createPostgresStore({ database, observe });
 

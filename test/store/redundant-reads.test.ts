@@ -12,7 +12,7 @@ import { summaryOf } from '../support/summaries.ts';
 /** Longer than a test may take: whoever waits for it fails. */
 const never = 60_000;
 
-const readAll = (store: Store) => store.read({ namePattern: undefined, from: 0, to: 4e9 });
+const readAll = (store: Store) => store.select({ namePattern: undefined, from: 0, to: 4e9 });
 
 function redundant(stores: readonly Store[], options: Partial<RedundantStoreOptions> = {}): Store {
   return createRedundantStore({

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbeddedServer } from '../../src/embedded/server.ts';
 import { runSql } from './fresh-database.ts';
-import { childrenOf, killFamily, signalFamily } from './processes.ts';
+import { childrenOf, killFamily, signalFamily, signalProcess } from './processes.ts';
 
 /** A PostgreSQL server that is there to break, always on the same port, so that a URL survives what is done to it. */
 export interface FragileServer {
@@ -58,8 +58,7 @@ export async function createFragileServer(): Promise<FragileServer> {
     freezePostmaster: () => void process.kill(server.pid, 'SIGSTOP'),
     thaw() {
       // Children first: a postmaster that finds one too slow would begin to kill.
-      for (const child of childrenOf(server.pid)) process.kill(child, 'SIGCONT');
-      process.kill(server.pid, 'SIGCONT');
+      for (const member of [...childrenOf(server.pid), server.pid]) signalProcess(member, 'SIGCONT');
     },
     async restore() {
       if (isKilled) await fragile.start();

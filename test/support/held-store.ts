@@ -20,7 +20,8 @@ export function createHeldStore(): HeldStore {
       underWay.push(writing);
       return writing;
     },
-    read: (query) => gate.promise.then(() => memory.read(query)),
+    select: (query) => gate.promise.then(() => memory.select(query)),
+    aggregate: (query) => gate.promise.then(() => memory.aggregate(query)),
     async drain() {
       await Promise.allSettled(underWay);
     },

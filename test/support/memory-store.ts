@@ -1,6 +1,7 @@
 import { Failure } from '../../src/domain/failure.ts';
-import type { Store } from '../../src/domain/store.ts';
+import type { Completeness, Span, Store } from '../../src/domain/store.ts';
 import type { Summary } from '../../src/domain/summary.ts';
+import { groupObviously } from './group-obviously.ts';
 
 /** A store in memory: the fake that tests of HTTP use. It passes the same contract as the real ones. */
 export interface MemoryStore extends Store {
@@ -11,6 +12,8 @@ export interface MemoryStore extends Store {
   /** Makes every call reject with this, until it is set to undefined. */
   failure: Error | undefined;
 }
+
+const complete: Completeness = { outcomes: [{ database: 'db1', outcome: 'ok' }], complete: true };
 
 export function createMemoryStore(): MemoryStore {
   const summaries = new Map<string, Summary>();
@@ -24,7 +27,7 @@ export function createMemoryStore(): MemoryStore {
       for (const summary of given) if (!summaries.has(summary.id)) summaries.set(summary.id, summary);
       return { copies: 1, databases: 1 };
     },
-    async read({ namePattern, from, to }) {
+    async select({ namePattern, from, to }) {
       store.calls.read += 1;
       if (store.failure) throw store.failure;
       // JavaScript's expressions agree with PostgreSQL's on the simple patterns that tests of the contract use.
@@ -32,7 +35,19 @@ export function createMemoryStore(): MemoryStore {
       const found = [...summaries.values()].filter(
         ({ name, bucket }) => pattern.test(name) && bucket >= from && bucket <= to,
       );
-      return { summaries: found, outcomes: [{ database: 'db1', outcome: 'ok' }], complete: true };
+      return { ...complete, summaries: found };
+    },
+    async selectSpans(spans) {
+      store.calls.read += 1;
+      if (store.failure) throw store.failure;
+      const isWithin = (span: Span, { name, bucket }: Summary) =>
+        name === span.name && bucket >= span.from && bucket <= span.to;
+      const found = [...summaries.values()].filter((summary) => spans.some((span) => isWithin(span, summary)));
+      return { ...complete, summaries: found };
+    },
+    async aggregate(query) {
+      const { summaries: found } = await store.select(query);
+      return { ...complete, groups: groupObviously(found, query) };
     },
     async drain() {},
   };

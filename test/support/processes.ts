@@ -33,7 +33,8 @@ export async function killFamily(pid: number): Promise<void> {
   while (family.some(isRunning)) await sleep(5);
 }
 
-function signalProcess(pid: number, signal: NodeJS.Signals): void {
+/** Sends a signal to a process, if it is still there. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {

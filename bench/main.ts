@@ -1,0 +1,46 @@
+/**
+ * `npm run bench`, or parts by name: `npm run bench -- write`.
+ *
+ * Every figure stands beside its limit, measured in turn with it in the same run; the ratios are what carries from one
+ * machine to another. The table is printed and written to `bench/RESULTS.md`.
+ */
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { type Figure, pairs, toTable } from './figures.ts';
+import { type Ground, prepareGround } from './ground.ts';
+import { benchRead } from './read.ts';
+import { benchWrite } from './write.ts';
+
+const parts: Readonly<Record<string, (ground: Ground) => Promise<Figure[]>>> = { write: benchWrite, read: benchRead };
+
+const named = process.argv.slice(2);
+const unknown = named.find((name) => !Object.hasOwn(parts, name));
+if (unknown !== undefined) {
+  process.stderr.write(`no part ${unknown}; there are ${Object.keys(parts).join(', ')}\n`);
+  process.exit(1);
+}
+
+const figures: Figure[] = [];
+for (const [name, part] of Object.entries(parts)) {
+  if (named.length > 0 && !named.includes(name)) continue;
+  const ground = await prepareGround();
+  try {
+    figures.push(...(await part(ground)));
+  } finally {
+    await ground.close();
+  }
+}
+
+const commit = execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim();
+const [cpu] = cpus();
+const head = `# Results
+
+\`npm run bench${named.length > 0 ? ` -- ${named.join(' ')}` : ''}\` at commit ${commit}, Node ${process.version}, ${cpus().length} × ${cpu?.model}. Load generator, service and both
+PostgreSQL servers share the machine. Medians of ${pairs} pairs, measured in turn after one that is not counted.
+`;
+const table = toTable(figures);
+process.stdout.write(`${table}\n`);
+writeFileSync(join(import.meta.dirname, 'RESULTS.md'), `${head}\n${table}\n`);
+process.exit(0);

@@ -1,0 +1,122 @@
+import { Failure } from '../domain/failure.ts';
+import type { Observe } from '../domain/observation.ts';
+import type { Inspection } from './monitor.ts';
+import { createPools, type Pools, type Purpose } from './pools.ts';
+import type { TlsAttempt } from './tls.ts';
+
+/**
+ * `read_only` answers reads but takes no writes; `down` is asked again and again; `refused` must not be used at all: it
+ * belongs to a newer version, is too old, or is given twice.
+ */
+export type DatabaseState = 'starting' | 'up' | 'read_only' | 'down' | 'refused';
+
+/** One database as `/-/status` shows it. */
+export interface DatabaseStatus {
+  readonly name: string;
+  readonly state: DatabaseState;
+  /** The last failure of a look, a write or a read; null: none since start. */
+  readonly lastFailure: { readonly code: string; readonly message: string; readonly at: string } | null;
+  readonly roundTripMs: number | null;
+  readonly version: string | null;
+  readonly tls: string | null;
+  /** False: the server acknowledges commits that are not on disk, and a power failure loses them. */
+  readonly fsync: boolean | null;
+}
+
+export interface HealthOptions {
+  readonly name: string;
+  readonly url: URL;
+  readonly poolSizeMax: number;
+  readonly connectTimeoutMs: number;
+  readonly timeoutMs: Readonly<Record<Purpose, number>>;
+  readonly observe: Observe;
+}
+
+/** What is known of a database, and the connections that it has while it is up. */
+export interface Health {
+  goUp(found: Inspection): void;
+  goDown(failure: Failure): void;
+  /** A statement met this, which is no reason yet to think that the database is down. */
+  noteFailure(failure: Failure): void;
+  noteSuccess(): void;
+  /** Throws the Failure that keeps statements of this purpose away. */
+  usablePools(purpose: Purpose): Pools;
+  /** Resolves when the connections have ended. */
+  dropPools(): Promise<void>;
+  status(): DatabaseStatus;
+}
+
+/** Knows nothing yet: the database is `starting`. */
+export function createHealth(options: HealthOptions): Health {
+  const { name, observe, connectTimeoutMs } = options;
+  let state: DatabaseState = 'starting';
+  let inspection: Inspection | undefined;
+  let failed: { failure: Failure; at: Date } | undefined;
+  let succeededAtMs = Number.NEGATIVE_INFINITY;
+  let pools: Pools | undefined;
+
+  const noteFailure = (failure: Failure) => {
+    failed = { failure, at: new Date() };
+  };
+  const dropPools = async () => {
+    const dropped = pools;
+    pools = undefined;
+    await dropped?.close();
+  };
+
+  return {
+    goUp(found) {
+      const { version, readOnly, attempt } = found;
+      const next = readOnly ? 'read_only' : 'up';
+      if (state !== next) {
+        observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state });
+        // Sessions keep the default, read-only or not, that they began with.
+        void dropPools();
+      }
+      [state, inspection] = [next, found];
+      pools ??= openPools(options, attempt);
+    },
+    goDown(failure) {
+      noteFailure(failure);
+      // On a machine short of time a look may come too late although work gets through: then it proves nothing.
+      if (failure.code === 'timeout' && performance.now() - succeededAtMs < connectTimeoutMs) return;
+      const next = isRefusal(failure) ? 'refused' : 'down';
+      if (state !== next) observe({ type: 'database_down', database: name, failure });
+      state = next;
+      // Connections to a server that went away are of no use when it returns.
+      void dropPools();
+    },
+    noteFailure,
+    noteSuccess() {
+      succeededAtMs = performance.now();
+    },
+    usablePools(purpose) {
+      if (state === 'read_only' && purpose === 'write') throw new Failure('read_only', 'is read-only');
+      if (!pools) throw failed?.failure ?? new Failure('starting', 'has not been reached yet');
+      return pools;
+    },
+    dropPools,
+    status: () => ({ name, state, ...describe(inspection), lastFailure: describeFailure(failed) }),
+  };
+}
+
+function openPools(options: HealthOptions, attempt: TlsAttempt): Pools {
+  const { name, poolSizeMax, observe } = options;
+  const onConnectionLost = (cause: Error) => observe({ type: 'connection_lost', database: name, cause });
+  return createPools({ ...options, attempt, sizeMax: poolSizeMax, onConnectionLost });
+}
+
+function describe(found: Inspection | undefined): Pick<DatabaseStatus, 'roundTripMs' | 'version' | 'tls' | 'fsync'> {
+  if (!found) return { roundTripMs: null, version: null, tls: null, fsync: null };
+  const { roundTripMs, version, attempt, fsync } = found;
+  return { roundTripMs: Math.round(roundTripMs * 100) / 100, version, tls: attempt.state, fsync };
+}
+
+function describeFailure(failed: { failure: Failure; at: Date } | undefined): DatabaseStatus['lastFailure'] {
+  return failed ? { code: failed.failure.code, message: failed.failure.message, at: failed.at.toISOString() } : null;
+}
+
+/** Failures that only an operator can mend. */
+function isRefusal({ code }: Failure): boolean {
+  return code === 'schema_newer' || code === 'unsupported_database' || code === 'duplicate_database';
+}
