@@ -7,8 +7,8 @@ import type { Observe } from '../domain/observation.ts';
 import { lockFolder } from '../embedded/folder-lock.ts';
 import { type EmbeddedServer, startEmbeddedServer } from '../embedded/server.ts';
 
-/** How long one insert may take. Longer than a write waits for its answer: the copies that come late count as well. */
-const insertTimeoutMs = 10_000;
+/** How long one insert may take, at least. Longer than a write waits for its answer: the copies that come late count as well. */
+const insertTimeoutMinMs = 10_000;
 
 /** A server that answers at all answers within this; longer waits only hold connections. */
 const connectTimeoutMs = 2_000;
@@ -40,7 +40,7 @@ export async function openDatabases(config: Config, observe: Observe): Promise<D
       sslMode: config.sslMode,
       poolSizeMax: config.poolSizeMax,
       connectTimeoutMs,
-      timeoutMs: { write: insertTimeoutMs, read: config.readTimeoutMs },
+      timeoutMs: { write: Math.max(insertTimeoutMinMs, config.writeTimeoutMs), read: config.readTimeoutMs },
       claimIdentity,
       observe,
     }),
