@@ -52,7 +52,8 @@ export function toSummary([name, bucket, id, ...values]: unknown[]): Summary {
  * The mean is a sum of products, which PostgreSQL refuses to let overflow or underflow. Rows at the edge of double
  * precision are left out of it and their group is marked `extreme`: its caller merges it row by row.
  *
- * `last` is looked up by the latest bucket, one index descent a group: half the time of an ordered aggregate.
+ * `last` is looked up by the latest bucket, one index descent for each group of several: half the time of an ordered
+ * aggregate.
  */
 export function aggregateStatement({ namePattern, from, to, resolution, timezone }: AggregateQuery): Statement {
   const start = bucketExpression(resolution);
@@ -64,7 +65,7 @@ export function aggregateStatement({ namePattern, from, to, resolution, timezone
         select series_id, ${start.sql} as start, min(bucket) as earliest, max(bucket) as latest,
           count(*) as summaries, bit_xor(uuid_hash_extended(id, 0)) as hash, bool_or(not (${isPlain})) as extreme,
           sum(count) as count, sum(mean * count) filter (where ${isPlain}) as weighted, sum(mean) as plain,
-          max(median) as median, min(min) as min, max(max) as max, max(perc95) as perc95, max(perc99) as perc99
+          max(median) as median, min(min) as min, max(max) as max, max(perc95) as perc95, max(perc99) as perc99, max(last) as greatest_last
         from summaries
         where series_id in (select id from matched)
           and bucket between to_timestamp($2::float8) and to_timestamp($3::float8)
@@ -74,13 +75,14 @@ export function aggregateStatement({ namePattern, from, to, resolution, timezone
         extract(epoch from latest)::float8, summaries::float8, hash::text, extreme, merged.count,
         case when summaries = 1 then plain when merged.count > 0 then weighted / merged.count
           else plain / summaries end,
-        merged.median, merged.min, merged.max, merged.perc95, merged.perc99, newest.last
+        merged.median, merged.min, merged.max, merged.perc95, merged.perc99,
+        case when summaries = 1 then greatest_last else newest.last end
       from merged
       join matched on matched.id = series_id
-      cross join lateral (
+      left join lateral (
         select last from summaries
-        where summaries.series_id = merged.series_id and bucket = latest
-        order by id desc limit 1) as newest`,
+        where merged.summaries > 1 and summaries.series_id = merged.series_id and bucket = latest
+        order by id desc limit 1) as newest on true`,
     values: [namePattern ?? null, from, to, ...start.values(timezone)],
     rowMode: 'array',
   };

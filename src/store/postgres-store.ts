@@ -35,6 +35,12 @@ const attemptsMax = 5;
 /** What may wait for one database, so that a frozen one holds bounded memory: about 20 MB. */
 const summariesPendingMax = 100_000;
 
+/**
+ * One commit waits for the disk while the next one is computed; more of them only make the batches smaller (measured at
+ * 64 clients: 14.1, 13.1 and 10.9 thousand a second with one, two and four).
+ */
+const commitsAtOnceMax = 2;
+
 /** A transaction of a few milliseconds; larger ones gain nothing more. */
 const batchMax = 5_000;
 
@@ -104,7 +110,7 @@ export function createPostgresStore({ database, observe }: PostgresStoreOptions)
 
   const queue = createGroupCommit({
     commit,
-    connections: database.writersMax,
+    connections: Math.min(commitsAtOnceMax, database.writersMax),
     batchMax,
     pendingMax: summariesPendingMax,
   });
