@@ -10,13 +10,13 @@
  * above. Refused alternative: data somewhere else, where nobody would look for it.
  */
 import { execFile, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { chown, mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { type Binaries, findBinaries } from './binaries.ts';
+import { readOrMakePassword } from './password.ts';
 import { findPostmaster, isAlive, stopPostmaster, waitUntilReady } from './postmaster.ts';
 import { findServerUser, type ServerUser } from './server-user.ts';
 
@@ -69,15 +69,6 @@ export async function startEmbeddedServer(
     isAdopted: adopted !== undefined,
     stop: () => stopPostmaster(pid, stopTimeoutMs),
   };
-}
-
-async function readOrMakePassword(file: string): Promise<string> {
-  const made = randomBytes(18).toString('hex');
-  // Exclusive: of two servers that start at once in one folder, both use what the first has written.
-  await writeFile(file, made, { mode: 0o600, flag: 'wx' }).catch((error) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
-  return readFile(file, 'utf8');
 }
 
 async function initialize(directory: string, { initdb }: Binaries, as: ServerUser | undefined, password: string) {
