@@ -38,7 +38,8 @@ const [cpu] = cpus();
 const head = `# Results
 
 \`npm run bench${named.length > 0 ? ` -- ${named.join(' ')}` : ''}\` at commit ${commit}, Node ${process.version}, ${cpus().length} × ${cpu?.model}. Load generator, service and both
-PostgreSQL servers share the machine. Medians of ${pairs} pairs, measured in turn after one that is not counted.
+PostgreSQL servers share the machine. Medians of ${pairs} pairs, measured in turn after one that is not counted; of the
+read that is "short", medians of five reads before and five after the loss.
 `;
 const table = toTable(figures);
 process.stdout.write(`${table}\n`);
