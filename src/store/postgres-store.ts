@@ -38,7 +38,7 @@ const summariesPendingMax = 100_000;
 /**
  * One commit waits for the disk while the next one is computed; more of them only make the batches smaller. Measured
  * with `autocannon -m POST -b SUMMARY -c 64 -d 4`, then bounded by the pool alone (POOL_SIZE_MAX 2, 4 and 8): one, two
- * and four at once gave 14.1, 13.1 and 10.9 thousand a second, run in turn.
+ * and four at once gave 13.9, 12.4 and 10.2 thousand a second, medians of three runs in turn.
  */
 const commitsAtOnceMax = 2;
 
