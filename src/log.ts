@@ -74,6 +74,8 @@ function describe(o: Observation): Line {
       return ['info', `${o.database} dropped ${o.partition}, past RETENTION`];
     case 'maintenance_done':
       return ['debug', o.elected ? `${o.database} maintained` : `${o.database} is maintained by another process`];
+    case 'rolled_up':
+      return ['debug', `${o.database} brought its roll-ups up to date`, { steps: o.steps }];
     case 'maintenance_failed':
       return ['warn', `${o.database} was not maintained: it ${o.failure.message}`, reasons(o.failure)];
     case 'write_committed':

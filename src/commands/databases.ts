@@ -10,6 +10,9 @@ import { type EmbeddedServer, startEmbeddedServer } from '../embedded/server.ts'
 /** How long one insert may take, at least. Longer than a write waits for its answer: the copies that come late count as well. */
 const insertTimeoutMinMs = 10_000;
 
+/** A step of maintenance takes tenths of a second; on a slow server with a large week it may be seconds. */
+const maintainTimeoutMs = 60_000;
+
 /** A server that answers at all answers within this; longer waits only hold connections. */
 const connectTimeoutMs = 2_000;
 
@@ -40,7 +43,11 @@ export async function openDatabases(config: Config, observe: Observe): Promise<D
       sslMode: config.sslMode,
       poolSizeMax: config.poolSizeMax,
       connectTimeoutMs,
-      timeoutMs: { write: Math.max(insertTimeoutMinMs, config.writeTimeoutMs), read: config.readTimeoutMs },
+      timeoutMs: {
+        write: Math.max(insertTimeoutMinMs, config.writeTimeoutMs),
+        read: config.readTimeoutMs,
+        maintain: maintainTimeoutMs,
+      },
       claimIdentity,
       observe,
     }),

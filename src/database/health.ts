@@ -91,7 +91,7 @@ export function createHealth(options: HealthOptions): Health {
       succeededAtMs = performance.now();
     },
     usablePools(purpose) {
-      if (state === 'read_only' && purpose === 'write') throw new Failure('read_only', 'is read-only');
+      if (state === 'read_only' && purpose !== 'read') throw new Failure('read_only', 'is read-only');
       if (!pools) throw failed?.failure ?? new Failure('starting', 'has not been reached yet');
       return pools;
     },

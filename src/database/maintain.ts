@@ -2,12 +2,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Database } from './database.ts';
+import { rollUpOnce } from './roll-up.ts';
 
 /** A partition is ready long before its week begins, so that no write has to make it. */
 const weeksAhead = 2;
 
-/** A week is the unit of all there is to do; once an hour is early enough, and soon after a database is back. */
-const everyMs = 3_600_000;
+/** A week is the unit of partitions; once an hour is early enough, and soon after a database is back. */
+const partitionsEveryMs = 3_600_000;
+
+/** A read takes from summaries what is not rolled up yet: the fewer the better. With nothing to do it costs three look-ups. */
+const rollUpsEveryMs = 60_000;
+
+/** Those of the weeks that were dropped. Nobody reads them any more: what an interruption leaves behind is only room. */
+const dropRollups = `
+  with week as (select date_trunc('week', to_timestamp($1::float8), 'UTC') as start),
+    hourly as (delete from hourly_rollups using week where hourly_rollups.start < week.start)
+  delete from daily_rollups using week where daily_rollups.start < week.start`;
 
 export interface MaintainOptions {
   readonly databases: readonly Database[];
@@ -26,8 +36,9 @@ export async function maintainOnce({ databases, retentionSeconds, now, observe }
   const work = databases.map(async (database) => {
     const { name } = database;
     try {
-      const { rows } = await database.query('write', { text, values: [oldest, weeksAhead] });
+      const { rows } = await database.query('maintain', { text, values: [oldest, weeksAhead] });
       const { elected, created, dropped } = rows[0];
+      if (dropped.length > 0) await database.query('maintain', { text: dropRollups, values: [oldest] });
       for (const monday of created) observe({ type: 'partition_created', database: name, monday });
       for (const partition of dropped) observe({ type: 'partition_dropped', database: name, partition });
       observe({ type: 'maintenance_done', database: name, elected });
@@ -38,10 +49,16 @@ export async function maintainOnce({ databases, retentionSeconds, now, observe }
   await Promise.all(work);
 }
 
-/** Maintains every database now and then every hour, until the signal. Several processes may: one is elected each time. */
+/** Maintains every database now and again, until the signal. Several processes may: one is elected each time. */
 export async function maintainForever(options: MaintainOptions, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await maintainOnce(options);
-    await sleep(everyMs, undefined, { signal }).catch(() => undefined);
-  }
+  const repeat = async (work: () => Promise<void>, everyMs: number) => {
+    while (!signal.aborted) {
+      await work();
+      await sleep(everyMs, undefined, { signal }).catch(() => undefined);
+    }
+  };
+  await Promise.all([
+    repeat(() => maintainOnce(options), partitionsEveryMs),
+    repeat(() => rollUpOnce(options, signal), rollUpsEveryMs),
+  ]);
 }

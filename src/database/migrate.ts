@@ -14,7 +14,9 @@ const migrationsTable = 'm2pg_migrations';
 const isIncomplete = `
   select num_nulls(to_regclass('series'), to_regclass('summaries'), to_regclass('database_identity'),
     to_regprocedure('create_summaries_week(date)'),
-    to_regprocedure('maintain_summaries(timestamptz, integer)')) > 0 as incomplete`;
+    to_regprocedure('maintain_summaries(timestamptz, integer)'), to_regclass('rollup_state'),
+    to_regclass('hourly_rollups'), to_regclass('daily_rollups'), to_regclass('dirty_hours'),
+    to_regprocedure('roll_up(timestamptz, integer)')) > 0 as incomplete`;
 
 /** Elects one of several processes that migrate at once; a random number, ours for good. */
 const lockValue = 5_912_204_387_116_021;

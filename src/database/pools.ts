@@ -3,14 +3,18 @@ import { connectionOptions } from './connection-options.ts';
 import { isReportedByServer } from './sqlstate.ts';
 import type { TlsAttempt } from './tls.ts';
 
-/** Writes and reads have connections of their own, so that slow reads never keep a write waiting. */
-export type Purpose = 'write' | 'read';
+/** Each purpose has connections of its own, so that slow reads and maintenance never keep a write waiting. */
+export type Purpose = 'write' | 'read' | 'maintain';
 
 /** A statement of `pg`; with `rowMode` its rows are arrays in the order of the columns. */
 export type Statement = QueryConfig & { readonly rowMode?: 'array' };
 
 /** With it the groups of a large read fit a hash table; with the default of 4 MB the planner sorts every row instead. */
-const settings: Readonly<Record<Purpose, Readonly<Record<string, string>>>> = { read: { work_mem: '32MB' }, write: {} };
+const settings: Readonly<Record<Purpose, Readonly<Record<string, string>>>> = {
+  read: { work_mem: '32MB' },
+  write: {},
+  maintain: {},
+};
 
 /** Idle connections are given back to servers whose plans count them. */
 const idleTimeoutMs = 30_000;
@@ -21,7 +25,7 @@ const lifetimeSecondsMax = 3_600;
 export interface PoolsOptions {
   readonly url: URL;
   readonly attempt: TlsAttempt;
-  /** Connections of both purposes together. */
+  /** Connections of reads and writes together; maintenance has one more while it is at work. */
   readonly sizeMax: number;
   /** TCP, TLS and login together; also the longest wait for a free connection. */
   readonly connectTimeoutMs: number;
@@ -39,23 +43,24 @@ export interface Pools {
   close(): Promise<void>;
 }
 
-/** How many of a database's connections serve each purpose: half and half, and at least one. */
+/** How many of a database's connections serve each purpose: reads and writes half and half, and at least one. */
 export function splitPool(sizeMax: number): Readonly<Record<Purpose, number>> {
   const read = Math.max(1, Math.floor(sizeMax / 2));
-  return { read, write: Math.max(1, sizeMax - read) };
+  return { read, write: Math.max(1, sizeMax - read), maintain: 1 };
 }
 
 /** Opens no connection yet: each is made when it is first needed. */
 export function createPools(options: PoolsOptions): Pools {
-  const { read, write } = splitPool(options.sizeMax);
+  const { read, write, maintain } = splitPool(options.sizeMax);
   const pools: Readonly<Record<Purpose, Pool>> = {
     read: createPool('read', read, options),
     write: createPool('write', write, options),
+    maintain: createPool('maintain', maintain, options),
   };
   return {
     run: (purpose, statement) => runStatement(pools[purpose], statement),
     async close() {
-      await Promise.allSettled([pools.read.end(), pools.write.end()]);
+      await Promise.allSettled(Object.values(pools).map((pool) => pool.end()));
     },
   };
 }

@@ -55,14 +55,14 @@ test('fails a statement whose connection is ended under it, and no other', async
 });
 
 test('ends a statement that takes too long by the clock of the server, and keeps its connection', async () => {
-  const database = await freshDatabase({ poolSizeMax: 2, timeoutMs: { write: 200, read: 200 } });
+  const database = await freshDatabase({ poolSizeMax: 2, timeoutMs: { write: 200, read: 200, maintain: 200 } });
   const before = await backendOf(database);
   await expect(database.query('read', { text: 'select pg_sleep(5)' })).rejects.toMatchObject({ code: 'timeout' });
   expect(await backendOf(database)).toBe(before);
 });
 
 test('gives up a statement by its own clock where the server does not, and the connection with it', async () => {
-  const database = await freshDatabase({ poolSizeMax: 2, timeoutMs: { write: 200, read: 200 } });
+  const database = await freshDatabase({ poolSizeMax: 2, timeoutMs: { write: 200, read: 200, maintain: 200 } });
   const before = await backendOf(database);
   const begun = performance.now();
   const text = 'set statement_timeout = 0; select pg_sleep(3), 666 as late';

@@ -8,7 +8,7 @@ import { summaryOf } from '../support/summaries.ts';
 import { type Fault, startTcpProxy } from '../support/tcp-proxy.ts';
 
 const connectTimeoutMs = 400;
-const timeoutMs = { write: 500, read: 500 };
+const timeoutMs = { write: 500, read: 500, maintain: 500 };
 
 /** A database behind a network that can break. */
 async function proxied({ isMigrated = true, fault = 'pass' as Fault } = {}) {

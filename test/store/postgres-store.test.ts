@@ -101,7 +101,7 @@ test('refuses a bad pattern in the words of PostgreSQL and keeps the connection'
 
 test('refuses a read of more summaries than fit into memory, and serves the next one', async () => {
   const url = await freshDatabaseUrl();
-  const database = await freshDatabase({ url, timeoutMs: { write: 10_000, read: 20_000 } });
+  const database = await freshDatabase({ url, timeoutMs: { write: 10_000, read: 20_000, maintain: 10_000 } });
   const store = storeOf(database);
   const summary = summaryOf({ name: 'small' });
   await store.write([summary, summaryOf({ name: 'large', bucket: summary.bucket })]);

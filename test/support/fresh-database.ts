@@ -25,7 +25,7 @@ export async function freshDatabase(options: Partial<DatabaseOptions> = {}): Pro
     url: options.url ?? (await freshDatabaseUrl()),
     poolSizeMax: 4,
     connectTimeoutMs: 2_000,
-    timeoutMs: { write: 5_000, read: 5_000 },
+    timeoutMs: { write: 5_000, read: 5_000, maintain: 5_000 },
     claimIdentity: createIdentities(),
     observe: () => undefined,
     ...options,
