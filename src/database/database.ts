@@ -3,7 +3,7 @@ import type { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import { createHealth, type DatabaseStatus } from './health.ts';
 import { createMonitor } from './monitor.ts';
-import { type Purpose, type Statement, splitPool } from './pools.ts';
+import { type Purpose, type RowCursor, type Statement, splitPool } from './pools.ts';
 import { prepareDatabase } from './prepare-database.ts';
 import { databaseFailure } from './sqlstate.ts';
 import { type SslMode, tlsAttempts } from './tls.ts';
@@ -38,6 +38,8 @@ export interface Database {
    * connect timeout plus the statement's. A statement that timed out may still have been executed.
    */
   query(purpose: Purpose, statement: Statement): Promise<QueryResult>;
+  /** Begins a read whose rows are fetched by and by; both reject as `query` does. */
+  open(statement: Statement): Promise<RowCursor>;
   status(): DatabaseStatus;
   /** Ends all connections. The caller bounds the wait. */
   close(): Promise<void>;
@@ -56,25 +58,33 @@ export function createDatabase(options: DatabaseOptions): Database {
     onDown: health.goDown,
   });
 
+  /** Takes note of how a statement fares. */
+  const noting = async <Value>(work: Promise<Value>): Promise<Value> => {
+    try {
+      const value = await work;
+      health.noteSuccess();
+      return value;
+    } catch (error) {
+      const failure = databaseFailure(error);
+      if (isPartOfWork(failure)) throw failure;
+      health.noteFailure(failure);
+      // What has changed for sessions that begin now, the one that watches cannot see.
+      monitor.lookNow({ anew: failure.code === 'schema_missing' || failure.code === 'read_only' });
+      throw failure;
+    }
+  };
+
   return {
     name,
     writersMax: splitPool(options.poolSizeMax).write,
     start: monitor.start,
     checkUsable: health.usablePools,
     async query(purpose, statement) {
-      const pools = health.usablePools(purpose);
-      try {
-        const result = await pools.run(purpose, statement);
-        health.noteSuccess();
-        return result;
-      } catch (error) {
-        const failure = databaseFailure(error);
-        if (isPartOfWork(failure)) throw failure;
-        health.noteFailure(failure);
-        // What has changed for sessions that begin now, the one that watches cannot see.
-        monitor.lookNow({ anew: failure.code === 'schema_missing' || failure.code === 'read_only' });
-        throw failure;
-      }
+      return noting(health.usablePools(purpose).run(purpose, statement));
+    },
+    async open(statement) {
+      const cursor = await noting(health.usablePools('read').open('read', statement));
+      return { read: (rowsMax) => noting(cursor.read(rowsMax)), close: cursor.close };
     },
     status: health.status,
     close: () => monitor.stop().then(health.dropPools),

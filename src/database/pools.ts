@@ -1,7 +1,9 @@
 import { Pool, type QueryConfig, type QueryResult } from 'pg';
+import Cursor from 'pg-cursor';
 import { connectionOptions } from './connection-options.ts';
 import { isReportedByServer } from './sqlstate.ts';
 import type { TlsAttempt } from './tls.ts';
+import { withTimeout } from './with-timeout.ts';
 
 /** Each purpose has connections of its own, so that slow reads and maintenance never keep a write waiting. */
 export type Purpose = 'write' | 'read' | 'maintain';
@@ -22,6 +24,12 @@ const idleTimeoutMs = 30_000;
 /** Follows a host name that moved, even if nothing ever fails. */
 const lifetimeSecondsMax = 3_600;
 
+/** Our clock gives a statement a little longer than the server's, whose word about it leaves the connection usable. */
+const queryMarginMs = 500;
+
+/** A client that takes its answer slowly keeps a connection from the others no longer than this. */
+const cursorLifeMs = 60_000;
+
 export interface PoolsOptions {
   readonly url: URL;
   readonly attempt: TlsAttempt;
@@ -39,7 +47,17 @@ export interface PoolsOptions {
 export interface Pools {
   /** Runs one statement. Rejects with what `pg` raises, within connect timeout plus the statement's and half a second. */
   run(purpose: Purpose, statement: Statement): Promise<QueryResult>;
+  /** Begins a statement whose rows are fetched by and by. Rejects when no connection can be had. */
+  open(purpose: Purpose, statement: Statement): Promise<RowCursor>;
   /** Ends idle connections now and the others when their statements end. */
+  close(): Promise<void>;
+}
+
+/** Rows of a statement, fetched by and by; each fetch has the time of a statement. Holds a connection until it ends. */
+export interface RowCursor {
+  /** The next rows, as arrays; fewer than asked for, or none: those were the last. Rejects as `run` does. */
+  read(rowsMax: number): Promise<unknown[][]>;
+  /** Lets go of the connection. Needless after the last rows or an error, and harmless. */
   close(): Promise<void>;
 }
 
@@ -59,6 +77,7 @@ export function createPools(options: PoolsOptions): Pools {
   };
   return {
     run: (purpose, statement) => runStatement(pools[purpose], statement),
+    open: (purpose, statement) => openCursor(pools[purpose], statement, options.timeoutMs[purpose] + queryMarginMs),
     async close() {
       await Promise.allSettled(Object.values(pools).map((pool) => pool.end()));
     },
@@ -70,8 +89,7 @@ function createPool(purpose: Purpose, max: number, options: PoolsOptions): Pool 
   const timeouts = {
     connectTimeoutMs,
     statementTimeoutMs: timeoutMs[purpose],
-    // A little later than the server's own, whose word about a slow statement leaves the connection usable.
-    queryTimeoutMs: timeoutMs[purpose] + 500,
+    queryTimeoutMs: timeoutMs[purpose] + queryMarginMs,
   };
   const pool = new Pool({
     ...connectionOptions(url, attempt, timeouts, settings[purpose]),
@@ -99,4 +117,40 @@ async function runStatement(pool: Pool, statement: Statement): Promise<QueryResu
     client.release(!isReportedByServer(error));
     throw error;
   }
+}
+
+async function openCursor(pool: Pool, { text, values }: Statement, timeoutMs: number): Promise<RowCursor> {
+  const client = await pool.connect();
+  // `pg` times a query from here to its callback, which a cursor never calls by itself.
+  const timed = { query_timeout: cursorLifeMs, callback: () => undefined };
+  const cursor = client.query(Object.assign(new Cursor<unknown[]>(text, values, { rowMode: 'array' }), timed));
+  let isOpen = true;
+  const release = (isBroken: boolean) => {
+    if (!isOpen) return;
+    isOpen = false;
+    cursor.callback();
+    client.release(isBroken);
+  };
+  // Its life may end while nobody reads.
+  cursor.once('error', (error) => release(!isReportedByServer(error)));
+  return {
+    async read(rowsMax) {
+      if (!isOpen) return [];
+      try {
+        const rows = await withTimeout(cursor.read(rowsMax), timeoutMs);
+        if (rows.length < rowsMax) release(false);
+        return rows;
+      } catch (error) {
+        release(!isReportedByServer(error));
+        throw error;
+      }
+    },
+    async close() {
+      if (!isOpen) return;
+      await withTimeout(cursor.close(), timeoutMs).then(
+        () => release(false),
+        () => release(true),
+      );
+    },
+  };
 }

@@ -26,7 +26,7 @@ const unitOf: ReadonlyMap<string, Unit> = new Map([
 ]);
 
 /** A month and a year are their shortest, so that a number of buckets computed from them is never too small. */
-const unitSeconds: Record<Unit, number> = {
+export const unitSeconds: Readonly<Record<Unit, number>> = {
   second: 1,
   minute: 60,
   hour: 3_600,

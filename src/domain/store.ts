@@ -1,6 +1,6 @@
 import type { FailureCode } from './failure.ts';
-import type { Point } from './group-summaries.ts';
 import type { Resolution } from './resolution.ts';
+import type { SeriesGroups } from './series-groups.ts';
 import type { Summary } from './summary.ts';
 
 /** Which summaries are wanted. */
@@ -25,6 +25,8 @@ export interface AggregateQuery extends SummaryQuery {
   readonly resolution: Resolution;
   /** IANA name. */
   readonly timezone: string;
+  /** With more names than this the query is refused as `read_too_large`. */
+  readonly namesMax: number;
 }
 
 /** How one database fared in a read. */
@@ -45,24 +47,17 @@ export interface Selection extends Completeness {
   readonly summaries: readonly Summary[];
 }
 
-/** Count and order-free hash of a set of ids: equal digests, equal sets (but for one chance in 2^64). */
-export interface Digest {
-  readonly count: number;
-  readonly hash: string;
-}
-
-/** The merged statistics of one bucket of one series. */
-export interface Group extends Point {
-  readonly name: string;
-  /** Of the ids in it. */
-  readonly digest: Digest;
-  /** The earliest and the latest bucket of its summaries. */
-  readonly span: Span;
-}
-
-/** Merged statistics: one group per name and bucket that holds data, in no particular order. */
+/**
+ * Merged statistics, a page at a time, so that memory does not grow with the answer.
+ *
+ * The first page is at hand, and with it is decided who contributes. When one of them fails later, the pages reject with
+ * `incomplete`: what was said can no longer be kept.
+ */
 export interface Aggregation extends Completeness {
-  readonly groups: readonly Group[];
+  /** Names ascending by their bytes, none twice. To be gone through once. */
+  readonly pages: AsyncIterable<readonly SeriesGroups[]>;
+  /** Lets go of what the pages hold. The caller's duty, read to the end or not. */
+  close(): Promise<void>;
 }
 
 /** What a write achieved at the moment of its answer; the copies still under way go on. */
@@ -87,7 +82,10 @@ export interface Store {
   select(query: SummaryQuery): Promise<Selection>;
   /** The summaries of the given spans, one by one. Rejects as `select` does. */
   selectSpans(spans: readonly Span[]): Promise<Selection>;
-  /** Finds summaries and merges them into buckets by the rules of `merge-summaries.ts`. Rejects as `select` does. */
+  /**
+   * Finds summaries and merges them into buckets by the rules of `merge-summaries.ts`. Resolves with the first page at
+   * hand. Rejects as `select` does.
+   */
   aggregate(query: AggregateQuery): Promise<Aggregation>;
   /** Waits for the writes that are still under way. The caller bounds the wait. */
   drain(): Promise<void>;

@@ -1,12 +1,12 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { Failure } from '../domain/failure.ts';
-import { toSeries } from '../domain/group-summaries.ts';
 import type { Completeness, Store } from '../domain/store.ts';
 import { limitBody, readJson } from './body.ts';
+import { answerInPieces } from './pieces.ts';
 import { problemAnswer } from './problem.ts';
 import { receiveMetrics, summariesMax } from './receivers/metrics.ts';
 import { createSummarySchemas } from './receivers/summary-schema.ts';
-import { metricsAnswer, viewMetrics } from './views/metrics.ts';
+import { metricsAnswer, namesMax, renderMetrics } from './views/metrics.ts';
 import { checkRange, createReadQuery } from './views/read-query.ts';
 
 export interface MetricsRoutesOptions {
@@ -100,14 +100,17 @@ function addRead(app: OpenAPIHono, { store, now, retentionSeconds }: MetricsRout
     const { name: namePattern, to, resolution, timezone, partial } = query;
     // Summaries past retention may still be there, until their whole week is: nobody sees them any more.
     const from = Math.max(query.from, retentionSeconds === undefined ? 0 : now() - retentionSeconds);
-    const found = await store.aggregate({ namePattern, from, to, resolution, timezone });
+    const found = await store.aggregate({ namePattern, from, to, resolution, timezone, namesMax });
     c.header('M2pg-Databases', describeOutcomes(found));
     c.header('M2pg-Complete', String(found.complete));
     c.header('Cache-Control', 'no-store');
     if (partial === 'refuse' && !found.complete) {
+      await found.close();
       throw new Failure('incomplete', `the answer would be incomplete: ${describeOutcomes(found)}`);
     }
-    return c.json(viewMetrics(toSeries(found.groups)), 200);
+    c.header('Content-Type', 'application/json');
+    // The type of the route is that of the text that the pieces make.
+    return (await answerInPieces(c, renderMetrics(found.pages), found.close)) as never;
   });
 }
 

@@ -1,27 +1,64 @@
 import { mergeSummaries } from '../domain/merge-summaries.ts';
 import { bucketStart } from '../domain/resolution.ts';
-import type { AggregateQuery, Group } from '../domain/store.ts';
+import { type SeriesGroups, setStatistics } from '../domain/series-groups.ts';
+import type { AggregateQuery, Span } from '../domain/store.ts';
 import type { Summary } from '../domain/summary.ts';
 
-/** Identifies a group: no name holds a NUL. */
-export function groupKey({ name, bucket }: { readonly name: string; readonly bucket: number }): string {
-  return `${bucket}\0${name}`;
+/** Single summaries in memory at a time, counted once a database: some 30 MB. */
+const rowsAtOnceMax = 50_000;
+
+/** Reads the summaries of some spans, every id once. */
+export type ReadSpans = (spans: readonly Span[]) => Promise<readonly Summary[]>;
+
+/** One group of a series. */
+export interface GroupOf {
+  readonly series: SeriesGroups;
+  readonly index: number;
 }
 
 /**
- * Replaces the statistics of some groups by what their single summaries give.
+ * Replaces the statistics of some groups by what their single summaries give, a bounded number of them at a time.
  *
- * @param summaries All summaries of the groups in question, every id once.
+ * @param groups Their spans and counts tell what to read.
  */
-export function mergeRows<Kind extends Group>(
-  groups: readonly Kind[],
-  summaries: readonly Summary[],
+export async function mergeRowsInto(
+  groups: readonly GroupOf[],
   { resolution, timezone }: AggregateQuery,
-): Kind[] {
+  readSpans: ReadSpans,
+): Promise<void> {
   const startOf = bucketStart(resolution, timezone);
-  const rowsOf = Map.groupBy(summaries, ({ name, bucket }) => groupKey({ name, bucket: startOf(bucket) }));
-  return groups.map((group) => {
-    const rows = rowsOf.get(groupKey(group));
-    return rows ? { ...group, ...mergeSummaries(rows) } : group;
-  });
+  for (const chunk of chunksOf(groups)) {
+    const summaries = await readSpans(chunk.map(spanOf));
+    const rowsOf = Map.groupBy(summaries, ({ name, bucket }) => keyOf(name, startOf(bucket)));
+    for (const { series, index } of chunk) {
+      const rows = rowsOf.get(keyOf(series.name, series.buckets[index]));
+      // Deleted meanwhile: what was read first stands.
+      if (rows) setStatistics(series, index, mergeSummaries(rows));
+    }
+  }
+}
+
+/** No name holds a NUL. */
+function keyOf(name: string, bucket: number | undefined): string {
+  return `${bucket}\0${name}`;
+}
+
+function spanOf({ series, index }: GroupOf): Span {
+  const { name, earliest, latest } = series;
+  return { name, from: earliest[index] ?? Number.NaN, to: latest[index] ?? Number.NaN };
+}
+
+function* chunksOf(groups: readonly GroupOf[]): Generator<GroupOf[]> {
+  let chunk: GroupOf[] = [];
+  let rows = 0;
+  for (const group of groups) {
+    const count = group.series.counts[group.index] ?? 0;
+    if (chunk.length > 0 && rows + count > rowsAtOnceMax) {
+      yield chunk;
+      [chunk, rows] = [[], 0];
+    }
+    chunk.push(group);
+    rows += count;
+  }
+  if (chunk.length > 0) yield chunk;
 }

@@ -19,15 +19,9 @@ import type { Observe } from '../domain/observation.ts';
 import type { Completeness, Store } from '../domain/store.ts';
 import { type Summary, statisticNames } from '../domain/summary.ts';
 import { createGroupCommit } from './group-commit.ts';
-import { mergeRows } from './merge-rows.ts';
-import {
-  aggregateStatement,
-  rowsMax,
-  selectSpansStatement,
-  selectStatement,
-  toGroup,
-  toSummary,
-} from './postgres-reads.ts';
+import type { ReadSpans } from './merge-rows.ts';
+import { aggregatePages } from './postgres-aggregate.ts';
+import { rowsMax, selectSpansStatement, selectStatement, toSummary } from './select-statements.ts';
 
 /** New name, new week, and a race lost for each; whoever still fails then has another reason. */
 const attemptsMax = 5;
@@ -138,11 +132,8 @@ export function createPostgresStore({ database, observe }: PostgresStoreOptions)
       return { ...complete, summaries: (await readRows(selectSpansStatement(spans))).map(toSummary) };
     },
     async aggregate(query) {
-      const groups = (await readRows(aggregateStatement(query))).map(toGroup);
-      const extreme = groups.filter(({ isExtreme }) => isExtreme);
-      if (extreme.length === 0) return { ...complete, groups };
-      const { summaries } = await this.selectSpans(extreme.map(({ span }) => span));
-      return { ...complete, groups: mergeRows(groups, summaries, query) };
+      const readSpans: ReadSpans = async (spans) => (await this.selectSpans(spans)).summaries;
+      return { ...complete, ...(await aggregatePages(database, query, readSpans)) };
     },
     drain: queue.drain,
   };

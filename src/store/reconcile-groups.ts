@@ -1,82 +1,65 @@
 /**
- * Makes one answer of the groups of several databases, reading single summaries only where the databases differ.
+ * Makes one series of the copies that several databases hold of it, and says which of its groups must be read summary by
+ * summary because the databases differ.
  *
- * 1. Put the groups side by side by name and bucket.
- * 2. Those whose digests are equal hold the same ids: one of them is taken as it is. A database that has nothing of a
- *    group holds the empty set, which the union of the others contains.
- * 3. The others are read summary by summary from every database that has any of them, a bounded number at a time, and
- *    merged with every id counted once.
+ * 1. Where all copies have the same buckets and digests, one of them is taken as it is: three comparisons of memory.
+ * 2. Else the groups are put side by side by bucket. Those whose digests are equal hold the same ids. A database that has
+ *    nothing of a group holds the empty set, which the union of the others contains.
+ * 3. The others differ: each gets the span and the number of summaries of all copies together, and its statistics are
+ *    nobody's until they are merged from the union of the rows, every id counted once.
  *
  * The result equals the slow, obvious read: fetch everything, drop duplicates, group. Its cost is that of the largest
  * single answer plus the differences.
  */
-import type { AggregateQuery, Group, Span } from '../domain/store.ts';
-import type { Summary } from '../domain/summary.ts';
-import { groupKey, mergeRows } from './merge-rows.ts';
+import { copyGroup, createSeriesGroups, type SeriesGroups } from '../domain/series-groups.ts';
+import type { GroupOf } from './merge-rows.ts';
 
-/** Single summaries in memory at a time, counted once a database: some 30 MB. */
-const rowsAtOnceMax = 50_000;
+/** The series that stands for all copies, and those of its groups that are yet to be merged from their rows. */
+export interface Reconciled {
+  readonly series: SeriesGroups;
+  readonly differing: readonly GroupOf[];
+}
 
-/** Reads the summaries of some spans from all of the databases, every id once. */
-export type ReadSpans = (spans: readonly Span[]) => Promise<readonly Summary[]>;
+/** @param copies The same series from each database that has any of it: at least one. */
+export function reconcileGroups(copies: readonly SeriesGroups[]): Reconciled {
+  const [first, ...others] = copies;
+  if (first === undefined) throw new Error('BUG: a series that no database has');
+  if (others.every((other) => isSame(first, other))) return { series: first, differing: [] };
 
-/**
- * @param answers The groups of each database that answered.
- * @returns Groups in no particular order.
- */
-export async function reconcileGroups(
-  answers: readonly (readonly Group[])[],
-  query: AggregateQuery,
-  readSpans: ReadSpans,
-): Promise<Group[]> {
-  const { agreed, differing } = compare(answers);
-  const merged: Group[] = [];
-  for (const chunk of chunksOf(differing)) {
-    const summaries = await readSpans(chunk.map(({ span }) => span));
-    merged.push(...mergeRows(chunk, summaries, query));
+  const buckets = [...new Set(copies.flatMap((copy) => [...copy.buckets]))].sort((a, b) => a - b);
+  const series = createSeriesGroups(first.name, buckets.length);
+  const placeOf = new Map(buckets.map((bucket, place) => [bucket, place]));
+  const differing = new Set<number>();
+  for (const copy of copies) {
+    copy.buckets.forEach((bucket, index) => {
+      const place = placeOf.get(bucket) ?? 0;
+      if (series.counts[place] === 0) copyGroup(copy, index, series, place);
+      else if (differing.has(place) || !isSameGroup(copy, index, series, place)) {
+        differing.add(place);
+        widen(series, place, copy, index);
+      }
+    });
   }
-  return [...agreed, ...merged];
+  return { series, differing: [...differing].map((index) => ({ series, index })) };
 }
 
-/** Of each differing group one stands for all: its span is that of all, its count the sum, its statistics nobody's. */
-function compare(answers: readonly (readonly Group[])[]): { agreed: Iterable<Group>; differing: readonly Group[] } {
-  const agreed = new Map<string, Group>();
-  const differing = new Map<string, Group>();
-  for (const group of answers.flat()) {
-    const key = groupKey(group);
-    const known = differing.get(key) ?? agreed.get(key);
-    if (known === undefined) agreed.set(key, group);
-    else if (differing.has(key) || !isSameSet(known, group)) {
-      agreed.delete(key);
-      differing.set(key, join(known, group));
-    }
-  }
-  return { agreed: agreed.values(), differing: [...differing.values()] };
+function isSame(a: SeriesGroups, b: SeriesGroups): boolean {
+  return isEqual(a.hashes, b.hashes) && isEqual(a.counts, b.counts) && isEqual(a.buckets, b.buckets);
 }
 
-function isSameSet(a: Group, b: Group): boolean {
-  return a.digest.count === b.digest.count && a.digest.hash === b.digest.hash;
+function isEqual(a: ArrayBufferView, b: ArrayBufferView): boolean {
+  const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => Buffer.from(buffer, byteOffset, byteLength);
+  return bytes(a).equals(bytes(b));
 }
 
-function join(a: Group, b: Group): Group {
-  const span = {
-    name: a.name,
-    from: Math.min(a.span.from, b.span.from),
-    to: Math.max(a.span.to, b.span.to),
-  };
-  return { ...a, span, digest: { count: a.digest.count + b.digest.count, hash: '' } };
+function isSameGroup(a: SeriesGroups, indexA: number, b: SeriesGroups, indexB: number): boolean {
+  return a.counts[indexA] === b.counts[indexB] && a.hashes[indexA] === b.hashes[indexB];
 }
 
-function* chunksOf(groups: readonly Group[]): Generator<Group[]> {
-  let chunk: Group[] = [];
-  let rows = 0;
-  for (const group of groups) {
-    if (chunk.length > 0 && rows + group.digest.count > rowsAtOnceMax) {
-      yield chunk;
-      [chunk, rows] = [[], 0];
-    }
-    chunk.push(group);
-    rows += group.digest.count;
-  }
-  if (chunk.length > 0) yield chunk;
+/** Makes the span and the number of rows of a group those of another copy as well. */
+function widen(series: SeriesGroups, place: number, copy: SeriesGroups, index: number): void {
+  const of = (column: Float64Array, at: number) => column[at] ?? Number.NaN;
+  series.earliest[place] = Math.min(of(series.earliest, place), of(copy.earliest, index));
+  series.latest[place] = Math.max(of(series.latest, place), of(copy.latest, index));
+  series.counts[place] = of(series.counts, place) + of(copy.counts, index);
 }

@@ -17,12 +17,14 @@
  * Refused alternative: one primary with the others following it, which would need elections, and a majority to write.
  * Summaries never change and their ids are unique, so a union of sets is all the agreement that is needed.
  */
+
+import { withTimeout } from '../database/with-timeout.ts';
 import { Failure, toFailure } from '../domain/failure.ts';
 import type { Store } from '../domain/store.ts';
 import type { Summary } from '../domain/summary.ts';
+import type { NamedStore, RedundantReadsOptions } from './ask.ts';
 import { firstFulfilled } from './first-fulfilled.ts';
-import { createRedundantReads, type NamedStore, type RedundantReadsOptions } from './redundant-reads.ts';
-import { withTimeout } from './with-timeout.ts';
+import { createRedundantReads } from './redundant-reads.ts';
 
 export interface RedundantStoreOptions extends RedundantReadsOptions {
   /** How many databases must have committed before a write is answered; between 1 and their number. */

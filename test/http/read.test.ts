@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Failure } from '../../src/domain/failure.ts';
 import type { AggregateQuery, Selection, Store } from '../../src/domain/store.ts';
 import { type StatisticName, type Summary, statisticNames } from '../../src/domain/summary.ts';
-import { groupObviously } from '../support/group-obviously.ts';
+import { aggregateObviously } from '../support/group-obviously.ts';
 import { summaryOf } from '../support/summaries.ts';
 import { createTestApp, now, problemOf, validSummary } from '../support/test-app.ts';
 
@@ -19,7 +19,7 @@ function storeThatFinds(selection: Partial<Selection>) {
     ...createTestApp().memory,
     async aggregate(query) {
       asked.push(query);
-      return { ...found, groups: groupObviously(summaries, query) };
+      return { ...found, ...aggregateObviously(summaries, query) };
     },
   };
   return { store, asked };
@@ -71,7 +71,7 @@ describe('GET /metrics', () => {
     const { store, asked } = storeThatFinds({ summaries: [summaryOf({ bucket: minute + 29 })] });
     const [metric] = (await (await createTestApp({ store }).get()).json()) as Metrics;
     const hour = { from: now - 3_600, to: now, resolution: { amount: 1, unit: 'minute' }, timezone: 'UTC' };
-    expect(asked).toEqual([{ namePattern: undefined, ...hour }]);
+    expect(asked).toEqual([{ namePattern: undefined, namesMax: 10_000, ...hour }]);
     expect(metric?.count?.[0]?.bucket).toBe(minute);
   });
 
@@ -168,7 +168,7 @@ describe('the number of names in an answer', () => {
     const response = await createTestApp(storeThatFinds({ summaries: named(10_001) })).get();
     expect(response.status).toBe(422);
     expect((await problemOf(response)).errors).toEqual([
-      { path: 'name', message: 'matches 10001 names, at most 10000 are answered; narrow it' },
+      { path: 'name', message: 'matches more than 10000 names with data in the range: narrow it' },
     ]);
   });
 });

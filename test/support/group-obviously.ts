@@ -1,12 +1,19 @@
-import { groupSummaries } from '../../src/domain/group-summaries.ts';
+import { Failure } from '../../src/domain/failure.ts';
+import { groupSummaries, type Point } from '../../src/domain/group-summaries.ts';
 import { bucketStart } from '../../src/domain/resolution.ts';
-import type { AggregateQuery, Group, Span } from '../../src/domain/store.ts';
-import type { Summary } from '../../src/domain/summary.ts';
+import { createSeriesGroups, type SeriesGroups, setStatistics } from '../../src/domain/series-groups.ts';
+import type { AggregateQuery, Aggregation } from '../../src/domain/store.ts';
+import { type Statistics, type Summary, statisticNames } from '../../src/domain/summary.ts';
+
+/** One group, as tests compare it. */
+export interface Group extends Point {
+  readonly name: string;
+  /** How many summaries are in it. */
+  readonly summaries: number;
+}
 
 /**
  * The slow, obvious way from single summaries to groups: the oracle that the fast ways are held against.
- *
- * The digest's hash is the ids themselves, in order, so that it is equal exactly where the sets are.
  *
  * @param summaries Every id once.
  */
@@ -17,15 +24,63 @@ export function groupObviously(
   const startOf = bucketStart(resolution, timezone);
   const members = Map.groupBy(summaries, ({ name, bucket }) => `${startOf(bucket)} ${name}`);
   return groupSummaries(summaries, startOf).flatMap(({ name, points }) =>
-    points.map((point) => {
-      const ofGroup = members.get(`${point.bucket} ${name}`) ?? [];
-      const ids = ofGroup.map(({ id }) => id).toSorted();
-      return { ...point, name, digest: { count: ids.length, hash: ids.join() }, span: spanOf(name, ofGroup) };
-    }),
+    points.map((point) => ({ ...point, name, summaries: members.get(`${point.bucket} ${name}`)?.length ?? 0 })),
   );
 }
 
-function spanOf(name: string, members: readonly Summary[]): Span {
-  const buckets = members.map(({ bucket }) => bucket);
-  return { name, from: Math.min(...buckets), to: Math.max(...buckets) };
+/** The groups of all pages. */
+export async function groupsOf({ pages, close }: Pick<Aggregation, 'pages' | 'close'>): Promise<Group[]> {
+  const groups: Group[] = [];
+  for await (const page of pages) for (const series of page) groups.push(...groupsOfSeries(series));
+  await close();
+  return groups;
+}
+
+function groupsOfSeries({ name, buckets, counts, statistics }: SeriesGroups): Group[] {
+  return Array.from(buckets, (bucket, index) => {
+    const entries = statisticNames.map((statistic) => [statistic, statistics[statistic][index]]);
+    return { name, bucket, summaries: counts[index] ?? 0, ...(Object.fromEntries(entries) as Statistics) };
+  });
+}
+
+/** What a store answers that holds these summaries: columns, with digests and spans, in one page. */
+export function aggregateObviously(
+  summaries: readonly Summary[],
+  query: AggregateQuery,
+): Pick<Aggregation, 'pages' | 'close'> {
+  const series = seriesObviously(summaries, query);
+  const { namesMax } = query;
+  if (series.length > namesMax)
+    throw new Failure('read_too_large', `matches more than ${namesMax} names with data in the range: narrow it`);
+  const pages = (async function* () {
+    if (series.length > 0) yield series;
+  })();
+  return { pages, close: async () => undefined };
+}
+
+function seriesObviously(
+  summaries: readonly Summary[],
+  query: Pick<AggregateQuery, 'resolution' | 'timezone'>,
+): SeriesGroups[] {
+  const startOf = bucketStart(query.resolution, query.timezone);
+  return groupSummaries(summaries, startOf).map(({ name, points }) => {
+    const series = createSeriesGroups(name, points.length);
+    const ofName = summaries.filter((summary) => summary.name === name);
+    points.forEach((point, index) => {
+      const members = ofName.filter(({ bucket }) => startOf(bucket) === point.bucket);
+      const buckets = members.map(({ bucket }) => bucket);
+      series.buckets[index] = point.bucket;
+      series.counts[index] = members.length;
+      series.earliest[index] = Math.min(...buckets);
+      series.latest[index] = Math.max(...buckets);
+      series.hashes[index] = members.reduce((hash, { id }) => hash ^ hashOf(id), 0n);
+      setStatistics(series, index, point);
+    });
+    return series;
+  });
+}
+
+function hashOf(id: string): bigint {
+  const bits = BigInt(`0x${id.replaceAll('-', '')}`) * 0x9e3779b97f4a7c15n;
+  return BigInt.asIntN(64, bits ^ (bits >> 64n));
 }

@@ -1,7 +1,7 @@
 import { Failure } from '../../src/domain/failure.ts';
 import type { Completeness, Span, Store } from '../../src/domain/store.ts';
 import type { Summary } from '../../src/domain/summary.ts';
-import { groupObviously } from './group-obviously.ts';
+import { aggregateObviously } from './group-obviously.ts';
 
 /** A store in memory: the fake that tests of HTTP use. It passes the same contract as the real ones. */
 export interface MemoryStore extends Store {
@@ -47,7 +47,7 @@ export function createMemoryStore(): MemoryStore {
     },
     async aggregate(query) {
       const { summaries: found } = await store.select(query);
-      return { ...complete, groups: groupObviously(found, query) };
+      return { ...complete, ...aggregateObviously(found, query) };
     },
     async drain() {},
   };

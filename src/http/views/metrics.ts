@@ -1,10 +1,9 @@
 import { z } from '@hono/zod-openapi';
-import { invalidRequest } from '../../domain/failure.ts';
-import type { Series } from '../../domain/group-summaries.ts';
-import { type StatisticName, statisticNames } from '../../domain/summary.ts';
+import type { SeriesGroups } from '../../domain/series-groups.ts';
+import { statisticNames } from '../../domain/summary.ts';
 
 /** More lines than anybody can tell apart; a pattern this wide is most likely a mistake. */
-const namesMax = 10_000;
+export const namesMax = 10_000;
 
 const entries = z.array(z.object({ bucket: z.number(), value: z.number() }));
 
@@ -25,22 +24,36 @@ export const metricsAnswer = z
   )
   .openapi('Metrics', { description: 'Names ascending, buckets ascending, in Unix seconds.' });
 
-type MetricsAnswer = z.output<typeof metricsAnswer>;
+/** An answer of more text than this is sent piece by piece as it is made; less is sent at once, with its length. */
+const pieceCharactersMin = 1_000_000;
 
-/**
- * Shows series in the shape of `metricsAnswer`.
- *
- * @throws Failure `invalid_request` when there are more names than one answer may hold.
- */
-export function viewMetrics(series: readonly Series[]): MetricsAnswer {
-  if (series.length > namesMax) {
-    const message = `matches ${series.length} names, at most ${namesMax} are answered; narrow it`;
-    throw invalidRequest({ path: 'name', message });
+/** The text of an answer in the shape of `metricsAnswer`, in pieces; the first is the whole of a small one. */
+export async function* renderMetrics(pages: AsyncIterable<readonly SeriesGroups[]>): AsyncGenerator<string> {
+  let piece = '[';
+  let separator = '';
+  for await (const page of pages) {
+    for (const series of page) {
+      piece += `${separator}${renderSeries(series)}`;
+      separator = ',';
+      if (piece.length < pieceCharactersMin) continue;
+      yield piece;
+      piece = '';
+    }
   }
-  return series.map(({ name, points }) => {
-    const entriesOf = (statistic: StatisticName) =>
-      points.map((point) => ({ bucket: point.bucket, value: point[statistic] }));
-    const byStatistic = statisticNames.map((statistic) => [statistic, entriesOf(statistic)] as const);
-    return { name, ...(Object.fromEntries(byStatistic) as Omit<MetricsAnswer[number], 'name'>) };
+  yield `${piece}]`;
+}
+
+/** By hand: `JSON.stringify` would need an object for each of the values first. */
+function renderSeries({ name, buckets, statistics }: SeriesGroups): string {
+  const heads = Array.from(buckets, (bucket) => `{"bucket":${bucket},"value":`);
+  const columns = statisticNames.map((statistic) => {
+    const values = statistics[statistic];
+    return `"${statistic}":[${heads.map((head, index) => `${head}${toNumber(values[index])}}`).join()}]`;
   });
+  return `{"name":${JSON.stringify(name)},${columns.join()}}`;
+}
+
+/** JSON has no word for what is not a number. */
+function toNumber(value: number | undefined): string {
+  return Number.isFinite(value) ? `${value}` : 'null';
 }

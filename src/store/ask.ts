@@ -1,0 +1,84 @@
+import { withTimeout } from '../database/with-timeout.ts';
+import { Failure, toFailure } from '../domain/failure.ts';
+import type { Observe } from '../domain/observation.ts';
+import type { Completeness, Store } from '../domain/store.ts';
+
+/** One of the databases of a redundant store. */
+export interface NamedStore {
+  readonly name: string;
+  readonly store: Store;
+}
+
+export interface RedundantReadsOptions {
+  readonly databases: readonly NamedStore[];
+  readonly acks: number;
+  readonly readTimeoutMs: number;
+  readonly observe: Observe;
+}
+
+/** Those who answered, in their order, and why the others did not. */
+export interface Answers<Value> {
+  readonly given: readonly { readonly database: NamedStore; readonly value: Value }[];
+  readonly failed: ReadonlyMap<string, Failure>;
+}
+
+/**
+ * Asks databases all at once and waits for all of them, each up to the time limit.
+ *
+ * @throws Failure when the query is at fault, or `no_database` when none answers.
+ */
+export async function ask<Value>(
+  asked: readonly NamedStore[],
+  read: (store: Store) => Promise<Value>,
+  options: RedundantReadsOptions,
+): Promise<Answers<Value>> {
+  const failed = new Map<string, Failure>();
+  const answers = await Promise.all(
+    asked.map(async (database) => {
+      try {
+        return [{ database, value: await readFrom(database, read, options) }];
+      } catch (error) {
+        failed.set(database.name, toFailure(error));
+        return [];
+      }
+    }),
+  );
+  const failures = [...failed.values()];
+  const aboutQuery = failures.find(isAboutQuery);
+  if (aboutQuery) throw aboutQuery;
+  if (failures.length === asked.length) throw new Failure('no_database', 'no database answered', { cause: failures });
+  return { given: answers.flat(), failed };
+}
+
+async function readFrom<Value>(
+  { name, store }: NamedStore,
+  read: (store: Store) => Promise<Value>,
+  { readTimeoutMs, observe }: RedundantReadsOptions,
+): Promise<Value> {
+  const begun = performance.now();
+  try {
+    const value = await withTimeout(read(store), readTimeoutMs);
+    observe({ type: 'read_done', database: name, durationMs: performance.now() - begun });
+    return value;
+  } catch (error) {
+    const failure = toFailure(error);
+    if (!isAboutQuery(failure)) observe({ type: 'read_failed', database: name, failure });
+    throw failure;
+  }
+}
+
+/** Failures that every database would repeat: the query is at fault. */
+function isAboutQuery({ code }: Failure): boolean {
+  return code === 'invalid_pattern' || code === 'read_too_large';
+}
+
+/** Who contributed and whether that is enough: N − W + 1 of N databases cannot all lack what W have acknowledged. */
+export function completenessOf(
+  failed: ReadonlyMap<string, Failure>,
+  { databases, acks }: RedundantReadsOptions,
+): Completeness {
+  return {
+    outcomes: databases.map(({ name }) => ({ database: name, outcome: failed.get(name)?.code ?? 'ok' })),
+    complete: databases.length - failed.size >= databases.length - acks + 1,
+  };
+}

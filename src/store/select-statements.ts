@@ -1,0 +1,46 @@
+/**
+ * The reads of single summaries from one database, as statements and as what their rows mean.
+ *
+ * All of them resolve the pattern on the dictionary first and then touch summaries by `series_id` and bucket, the
+ * leading columns of their key.
+ */
+import type { Statement } from '../database/pools.ts';
+import type { Span, SummaryQuery } from '../domain/store.ts';
+import { type Summary, statisticNames } from '../domain/summary.ts';
+
+/** What a read may fetch from one database, which bounds its memory: about 300 bytes each. */
+export const rowsMax = 500_000;
+
+const summaryColumns = `series.name, extract(epoch from bucket)::float8, summaries.id, ${statisticNames.join(', ')}`;
+
+/** Single summaries; rows for `toSummary`. */
+export function selectStatement({ namePattern, from, to }: SummaryQuery): Statement {
+  return {
+    text: `select ${summaryColumns} from series join summaries on summaries.series_id = series.id
+      where ($1::text is null or series.name ~ $1)
+        and bucket between to_timestamp($2::float8) and to_timestamp($3::float8)
+      limit ${rowsMax + 1}`,
+    values: [namePattern ?? null, from, to],
+    rowMode: 'array',
+  };
+}
+
+/** The single summaries of some spans, which must not overlap; rows for `toSummary`. */
+export function selectSpansStatement(spans: readonly Span[]): Statement {
+  return {
+    text: `select ${summaryColumns}
+      from unnest($1::text[], $2::float8[], $3::float8[]) as span (name, earliest, latest)
+      join series on series.name = span.name
+      join summaries on summaries.series_id = series.id
+        and bucket between to_timestamp(span.earliest) and to_timestamp(span.latest)
+      limit ${rowsMax + 1}`,
+    values: [spans.map(({ name }) => name), spans.map(({ from }) => from), spans.map(({ to }) => to)],
+    rowMode: 'array',
+  };
+}
+
+/** A row of the statements for single summaries: name, bucket, id and the statistics in their order. */
+export function toSummary([name, bucket, id, ...values]: unknown[]): Summary {
+  const statistics = Object.fromEntries(statisticNames.map((statistic, index) => [statistic, values[index]]));
+  return { name, bucket, id, ...statistics } as unknown as Summary;
+}

@@ -1,0 +1,90 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { Failure } from '../../src/domain/failure.ts';
+import { createSeriesGroups, type SeriesGroups } from '../../src/domain/series-groups.ts';
+import type { Store } from '../../src/domain/store.ts';
+import { serveHttp } from '../../src/http/server.ts';
+import { eventually } from '../support/service-process.ts';
+import { createTestApp } from '../support/test-app.ts';
+
+/** A page of some 400 kB of text. */
+const pageOf = (name: string): SeriesGroups[] => [createSeriesGroups(name, 2_000)];
+
+/** A service whose answers have these pages, made one by one when they are asked for. */
+function serviceOf(count: number, failsAt = Number.POSITIVE_INFINITY) {
+  const made: number[] = [];
+  const close = vi.fn(async () => undefined);
+  const aggregate: Store['aggregate'] = async () => ({
+    outcomes: [{ database: 'db1', outcome: 'ok' }],
+    complete: true,
+    pages: (async function* () {
+      for (let page = 0; page < count; page += 1) {
+        made.push(page);
+        if (page === failsAt) throw new Failure('incomplete', 'db1 failed in the middle of the answer');
+        yield pageOf(`name.${page}`);
+      }
+    })(),
+    close,
+  });
+  const { memory } = createTestApp();
+  return { ...createTestApp({ store: { ...memory, aggregate } }), made, close };
+}
+
+async function listen(service: ReturnType<typeof serviceOf>) {
+  const server = await serveHttp(service.app, '127.0.0.1', 0);
+  onTestFinished(() => server.stop(0));
+  return `http://127.0.0.1:${server.port}/metrics`;
+}
+
+test('an answer of many pages is one JSON text, in their order', async () => {
+  const service = serviceOf(12);
+  const response = await fetch(await listen(service));
+  const names = ((await response.json()) as { name: string }[]).map(({ name }) => name);
+  expect(names).toEqual(Array.from({ length: 12 }, (_, page) => `name.${page}`));
+  await eventually(() => expect(service.close).toHaveBeenCalled());
+});
+
+test('an answer without pages is an empty array', async () => {
+  const service = serviceOf(0);
+  expect(await (await service.get()).json()).toEqual([]);
+  expect(service.close).toHaveBeenCalled();
+});
+
+test('is cut off when a database fails in the middle, so that no client takes a part for the whole', async () => {
+  const service = serviceOf(30, 20);
+  const response = await fetch(await listen(service));
+  expect(response.headers.get('M2pg-Complete')).toBe('true');
+  await expect(response.text()).rejects.toThrow();
+  expect(service.close).toHaveBeenCalled();
+});
+
+test('is refused like any other when a database fails before anything was sent', async () => {
+  const service = serviceOf(3, 1);
+  expect((await service.get()).status).toBe(503);
+  expect(service.close).toHaveBeenCalled();
+});
+
+test('makes no more pages than the client takes, and none after it has left', async () => {
+  const service = serviceOf(2_000);
+  const leaving = new AbortController();
+  const response = await fetch(await listen(service), { signal: leaving.signal });
+  expect(response.status).toBe(200);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const waiting = service.made.length;
+  // The buffers of both ends and of the system hold some.
+  expect(waiting).toBeLessThan(500);
+  leaving.abort();
+  await eventually(() => expect(service.close).toHaveBeenCalled());
+  expect(service.made.length).toBeLessThan(500);
+});
+
+test('lets go of the pages when an incomplete answer is refused', async () => {
+  const service = serviceOf(1);
+  const { memory } = createTestApp();
+  const close = vi.fn(async () => undefined);
+  const pages = (async function* () {})();
+  const store = { ...memory, aggregate: async () => ({ outcomes: [], complete: false, pages, close }) };
+  const response = await createTestApp({ store }).get({ partial: 'refuse' });
+  expect(response.status).toBe(503);
+  expect(close).toHaveBeenCalled();
+  expect(service.made).toEqual([]);
+});
