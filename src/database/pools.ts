@@ -11,9 +11,12 @@ export type Purpose = 'write' | 'read' | 'maintain';
 /** A statement of `pg`; with `rowMode` its rows are arrays in the order of the columns. */
 export type Statement = QueryConfig & { readonly rowMode?: 'array' };
 
-/** With it the groups of a large read fit a hash table; with the default of 4 MB the planner sorts every row instead. */
+/**
+ * `work_mem`: with it the groups of a large read fit a hash table; with the default of 4 MB the planner sorts every row
+ * instead. `jit`: takes longer to compile a read than most reads take.
+ */
 const settings: Readonly<Record<Purpose, Readonly<Record<string, string>>>> = {
-  read: { work_mem: '32MB' },
+  read: { work_mem: '32MB', jit: 'off' },
   write: {},
   maintain: {},
 };

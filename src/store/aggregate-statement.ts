@@ -19,7 +19,7 @@
 import type { Statement } from '../database/pools.ts';
 import { type Resolution, unitSeconds } from '../domain/resolution.ts';
 import type { AggregateQuery } from '../domain/store.ts';
-import { statisticNames } from '../domain/summary.ts';
+import { type StatisticName, statisticNames } from '../domain/summary.ts';
 
 /** The columns of a series, in order: those of the groups, then the statistics. All but the hash are doubles. */
 export const groupColumns = ['buckets', 'earliest', 'latest', 'counts', 'hashes', ...statisticNames] as const;
@@ -39,14 +39,14 @@ export function aggregateStatement({ namePattern, from, to, resolution, timezone
           case when summaries <> weighed then 'NaN' when summaries = 1 then plain
             when count > 0 then weighted / count else plain / summaries end as mean,
           median, min, max, perc95, perc99, last
-        from merged)
-      select matched.name, (select count(*)::integer from matched),
-        ${doubles(["date_part('epoch', start)", "date_part('epoch', earliest)", "date_part('epoch', latest)", 'summaries::float8'])},
-        string_agg(int8send(hash), ''), ${doubles(statisticNames)}
-      from (
-        select name, finished.* from finished join matched on matched.id = series_id order by name, start) as matched
-      group by matched.name
-      order by matched.name`,
+        from merged),
+      columns as (
+        select series_id, ${aggregates}
+        from (select * from finished order by series_id, start) as in_order
+        group by series_id)
+      select name, (select count(*)::integer from matched), ${groupColumns.map((column) => `columns.${column}`).join(', ')}
+      from columns join matched on matched.id = series_id
+      order by name`,
     values: [namePattern ?? null, from, to, ...start.values(timezone)],
   };
 }
@@ -63,16 +63,30 @@ export function countNamesStatement({ namePattern, from, to, namesMax }: Aggrega
   };
 }
 
-const doubles = (expressions: readonly string[]) =>
-  expressions.map((expression) => `string_agg(float8send(${expression}), '')`).join(', ');
+/** Where each column comes from. */
+const sources: Readonly<Record<(typeof groupColumns)[number], string>> = {
+  buckets: "date_part('epoch', start)",
+  earliest: "date_part('epoch', earliest)",
+  latest: "date_part('epoch', latest)",
+  counts: 'summaries::float8',
+  hashes: 'hash',
+  ...(Object.fromEntries(statisticNames.map((name) => [name, name])) as Record<StatisticName, string>),
+};
+
+const aggregates = groupColumns
+  .map(
+    (column) => `string_agg(${column === 'hashes' ? 'int8send' : 'float8send'}(${sources[column]}), '') as ${column}`,
+  )
+  .join(', ');
 
 type At = (instant: string) => string;
 
+/** Also where another condition says it already: the planner looks only at the weeks that it names. */
+const inRange = (bucket: string) => `${bucket} between to_timestamp($2::float8) and to_timestamp($3::float8)`;
+
 /** Every summary of the range, merged. */
 function mergeRows(start: At): string {
-  const rows = `select summaries.* from summaries
-    where series_id in (select id from matched)
-      and bucket between to_timestamp($2::float8) and to_timestamp($3::float8)`;
+  const rows = `select * from summaries where series_id in (select id from matched) and ${inRange('bucket')}`;
   return `merged as (${mergeSummaries(rows, start)})`;
 }
 
@@ -84,7 +98,8 @@ function mergeSummaries(rows: string, start: At): string {
   return `
     select *, case when summaries = 1 then greatest_last else (
         select newest.last from summaries as newest
-        where newest.series_id = groups.series_id and newest.bucket = latest order by newest.id desc limit 1) end as last
+        where newest.series_id = groups.series_id and newest.bucket = latest and ${inRange('newest.bucket')}
+        order by newest.id desc limit 1) end as last
     from (
       select series_id, ${start('bucket')} as start, min(bucket) as earliest, max(bucket) as latest,
         count(*)::integer as summaries, bit_xor(uuid_hash_extended(id, 0)) as hash, sum(count) as count,
@@ -94,54 +109,68 @@ function mergeSummaries(rows: string, start: At): string {
       group by series_id, start) as groups`;
 }
 
+const [hour, day, tick] = ["interval '1 hour'", "interval '1 day'", "interval '1 microsecond'"];
+const hourOf: At = (instant) => `date_bin(${hour}, ${instant}, 'epoch')`;
+const dayOf: At = (instant) => `date_bin(${day}, ${instant}, 'epoch')`;
+
+const partColumns =
+  'earliest, latest, summaries, hash, count, weighted, weighed, plain, median, min, max, perc95, perc99, last';
+
+/** Where rows end and roll-ups begin: one row of h0, d0, d1 and h1, in this order and equal where there is nothing between. */
+function splitRange(start: At, isInDays: boolean): string {
+  return `
+    touched as materialized (
+      select ${hourOf(`to_timestamp($2::float8) + ${hour} - ${tick}`)} as h0,
+        least(${hourOf(`to_timestamp($3::float8) + ${tick}`)}, rolled_to) as h1
+      from rollup_state limit 1),
+    whole as materialized (
+      select h0, case when h1 < h0 or exists (
+          select from generate_series(h0, h1 - ${hour}, ${hour}) as begun
+          where ${start('begun')} <> ${start(`begun + ${hour} - ${tick}`)}) then h0 else h1 end as h1
+      from touched),
+    split as materialized (
+      select h0, h1, d0, greatest(d0, ${isInDays ? dayOf('h1') : 'h1'}) as d1
+      from (select *, ${isInDays ? `least(h1, ${dayOf(`h0 + ${day} - ${tick}`)})` : 'h1'} as d0 from whole limit 1) as days)`;
+}
+
 /** Roll-ups where there are any, summaries where not, merged. */
 function mergeRollUps(start: At, isInDays: boolean): string {
-  const columns = `earliest, latest, summaries, hash, count, weighted, weighed, plain, median, min, max, perc95, perc99, last`;
-  const hour = "interval '1 hour'";
-  const tick = "interval '1 microsecond'";
-  const startOf = (unit: string, instant: string) => `date_bin('1 ${unit}', ${instant}, 'epoch')`;
+  // Each span by itself, by the index: the planner cannot know how short they are.
+  const rollUpsOf = (table: string) => `
+    cross join lateral (
+      select * from ${table}
+      where ${table}.series_id = span.series_id and start >= lower and start < upper offset 0) as rollup`;
   return `
-    whole as materialized (
-      select hours_from, case when isCut then hours_from else hours_to end as hours_to from (
-        select hours_from, greatest(hours_from, hours_to) as hours_to, exists (
-          select from generate_series(hours_from, hours_to - ${hour}, ${hour}) as hour
-          where ${start('hour')} <> ${start(`hour + ${hour} - ${tick}`)}) as isCut
-        from (
-          select ${startOf('hour', `to_timestamp($2::float8) + ${hour} - ${tick}`)} as hours_from,
-            least(${startOf('hour', `to_timestamp($3::float8) + ${tick}`)}, rolled_to) as hours_to
-          from rollup_state) as bounds) as hours),
-    middle as materialized (
-      select hours_from, hours_to, days_from, ${isInDays ? `greatest(days_from, ${startOf('day', 'hours_to')})` : 'days_from'} as days_to
-      from (
-        select *, ${isInDays ? `least(hours_to, ${startOf('day', "hours_from + interval '1 day' - interval '1 microsecond'")})` : 'hours_to'} as days_from
-        from whole) as days),
+    ${splitRange(start, isInDays)},
     dirty as materialized (
       select distinct series_id, hour from dirty_hours
       where series_id in (select id from matched)
-        and hour >= (select hours_from from middle) and hour < (select hours_to from middle)),
+        and hour >= (select h0 from split) and hour < (select h1 from split)),
     dirty_days as materialized (
-      select distinct series_id, ${startOf('day', 'hour')} as day from dirty
-      where hour >= (select days_from from middle) and hour < (select days_to from middle)),
+      select distinct series_id, ${dayOf('hour')} as day from dirty
+      where hour >= (select d0 from split) and hour < (select d1 from split)),
     from_days as (
-      select series_id, start, ${columns} from daily_rollups
-      where series_id in (select id from matched)
-        and start >= (select days_from from middle) and start < (select days_to from middle)
-        and (series_id, start) not in (select series_id, day from dirty_days)),
+      select span.series_id, start, ${partColumns}
+      from (select id as series_id, d0 as lower, d1 as upper from matched, split where d0 < d1) as span
+      ${rollUpsOf('daily_rollups')}
+      where (span.series_id, start) not in (select series_id, day from dirty_days)),
     from_hours as (
-      select hourly_rollups.series_id, start, ${columns}
+      select span.series_id, start, ${partColumns}
       from (
-        select id as series_id, hours_from as lower, days_from as upper from matched, middle
-        union all select id, days_to, hours_to from matched, middle
-        union all select series_id, day, day + interval '1 day' from dirty_days) as span
-      join hourly_rollups on hourly_rollups.series_id = span.series_id and start >= lower and start < upper
-      where (hourly_rollups.series_id, start) not in (select series_id, hour from dirty)),
+        select id as series_id, h0 as lower, d0 as upper from matched, split where h0 < d0
+        union all select id, d1, h1 from matched, split where d1 < h1
+        union all select series_id, day, day + ${day} from dirty_days) as span
+      ${rollUpsOf('hourly_rollups')}
+      where (span.series_id, start) not in (select series_id, hour from dirty)),
     from_rows as (${mergeSummaries(
-      `select summaries.* from (
-        select id as series_id, to_timestamp($2::float8) as lower, least(hours_from - ${tick}, to_timestamp($3::float8)) as upper from matched, middle
-        union all select id, hours_to, to_timestamp($3::float8) from matched, middle
+      `select rows.* from (
+        select id as series_id, to_timestamp($2::float8) as lower, h0 - ${tick} as upper from matched, split
+        union all select id, h1, to_timestamp($3::float8) from matched, split
         union all select series_id, hour, hour + ${hour} - ${tick} from dirty) as span
       cross join lateral (
-        select * from summaries where summaries.series_id = span.series_id and bucket between lower and upper) as summaries`,
+        select * from summaries
+        where summaries.series_id = span.series_id and bucket between lower and upper and ${inRange('bucket')} offset 0
+      ) as rows`,
       start,
     )}),
     merged as (
@@ -150,9 +179,9 @@ function mergeRollUps(start: At, isInDays: boolean): string {
         sum(weighed) as weighed, sum(plain) as plain, max(median) as median, min(min) as min, max(max) as max,
         max(perc95) as perc95, max(perc99) as perc99, (max(array[date_part('epoch', latest), last]))[2] as last
       from (
-        select series_id, start, ${columns} from from_days
-        union all select series_id, start, ${columns} from from_hours
-        union all select series_id, start, ${columns} from from_rows) as parts
+        select series_id, start, ${partColumns} from from_days
+        union all select series_id, start, ${partColumns} from from_hours
+        union all select series_id, start, ${partColumns} from from_rows) as parts
       group by series_id, 2)`;
 }
 
