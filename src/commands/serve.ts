@@ -22,6 +22,9 @@ const startTimeoutMs = 5_000;
  */
 const stopTimeoutMs = 9_000;
 
+/** Bulk loads that have not ended by then are ended, with an answer that tells how far they came. */
+const bulkGraceMs = 5_000;
+
 /** Where nobody chose a port, so many above the default are tried. */
 const portsTriedMax = 20;
 
@@ -56,8 +59,10 @@ export async function serve(config: Config): Promise<void> {
     readTimeoutMs,
     observe,
   });
+  const bulkEnd = new AbortController();
   const app = createApp({
     store,
+    stopping: bulkEnd.signal,
     now,
     bodyBytesMax,
     retentionSeconds,
@@ -76,6 +81,7 @@ export async function serve(config: Config): Promise<void> {
   observe({ type: 'stopping', signal });
   const deadlineMs = performance.now() + stopTimeoutMs;
   stopping.abort();
+  setTimeout(() => bulkEnd.abort(), bulkGraceMs).unref();
   await server.stop(stopTimeoutMs);
   const isDrained = await isDoneBefore(Promise.all([store.drain(), maintenance]), deadlineMs);
   const isClosed = await isDoneBefore(opened.close(), deadlineMs + stopTimeoutMs);
