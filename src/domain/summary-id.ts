@@ -1,5 +1,5 @@
 import { v5, v7, validate } from 'uuid';
-import { type StatisticName, statisticNames } from './summary.ts';
+import { type Content, statisticNames } from './summary.ts';
 
 /** A random UUID, ours for good: ids from idempotency keys are names in this namespace (RFC 9562, section 5.5). */
 const namespace = '346fe681-c42b-444a-8a25-45f52dc67f93';
@@ -8,8 +8,6 @@ const namespace = '346fe681-c42b-444a-8a25-45f52dc67f93';
 const idsAtOnce = 256;
 
 const randomBytesPerId = 16;
-
-type Content = { readonly name: string; readonly bucket: number } & Readonly<Record<StatisticName, number>>;
 
 /** Gives the id of the summary at a position of a request body. */
 export type SummaryId = (content: Content, position: number) => string;

@@ -17,7 +17,7 @@ export interface MetricsRoutesOptions {
   readonly bodyBytesMax: number;
   /** Undefined: kept for ever. */
   readonly retentionSeconds: number | undefined;
-  /** Ends bulk loads, which may take longer than a service that stops can wait. */
+  /** Ends bulk loads, which may take longer than a service that stops can wait, with the Failure that is its reason. */
   readonly stopping?: AbortSignal;
   /** How long the sender of a bulk load may be silent; half a minute when left out. */
   readonly bulkIdleTimeoutMs?: number;

@@ -194,7 +194,7 @@ test('a service that stops ends it and says so', async () => {
   const client = await connectRaw(port);
   client.socket.write(`${head}${line}`);
   await eventually(() => expect(memory.summaries.size).toBe(1), 5_000);
-  stopping.abort();
+  stopping.abort(new Failure('stopping', 'the service is stopping'));
   const answer = await client.receives(/storedThroughLine/);
   expect(answer).toMatch(/^HTTP\/1\.1 503 /);
   expect(answer).toContain('"detail":"the service is stopping","stored":1');

@@ -64,6 +64,19 @@ test('answers at the commit that completes WRITE_ACKS, and not before', async ()
   expect(second.memory.calls.write).toBe(0);
 });
 
+test('tells how many copies there are once none is under way any more', async () => {
+  const held = createHeldStore();
+  const { copies, settled } = await redundant([createMemoryStore(), held.store, failing()]).write([summaryOf()]);
+  expect(copies).toBe(1);
+  expect(await isSettled(settled as Promise<number>)).toBe(false);
+  held.release();
+  expect(await settled).toBe(2);
+  const together = createHeldStore();
+  const writing = redundant([together.store, together.store], { acks: 2 }).write([summaryOf()]);
+  together.release();
+  expect(await writing).toEqual({ copies: 2, databases: 2 });
+});
+
 test('fails at once when all databases have failed', async () => {
   const writing = redundant([failing(), failing()]).write([summaryOf()]);
   await expect(writing).rejects.toMatchObject({

@@ -1,5 +1,5 @@
 import { invalidRequest, type Problem } from '../../domain/failure.ts';
-import { type Summary, statisticNames } from '../../domain/summary.ts';
+import { type Content, type Summary, statisticNames } from '../../domain/summary.ts';
 import { summaryIds } from '../../domain/summary-id.ts';
 import type { SummarySchemas } from './summary-schema.ts';
 
@@ -12,9 +12,6 @@ const problemsMax = 100;
 const idempotencyKeyBytesMax = 255;
 
 const noProblems: readonly Problem[] = [];
-
-/** A summary before it has its id. */
-export type Content = Omit<Summary, 'id'>;
 
 export interface ReceiveOptions {
   readonly schemas: SummarySchemas;

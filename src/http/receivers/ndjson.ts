@@ -9,10 +9,10 @@
  */
 import { Failure, toFailure } from '../../domain/failure.ts';
 import type { Store } from '../../domain/store.ts';
-import type { Summary } from '../../domain/summary.ts';
+import type { Content, Summary } from '../../domain/summary.ts';
 import { type BulkProgress, createBulkWriter } from './bulk-writer.ts';
 import { createLineSplitter, type Line } from './line-splitter.ts';
-import { type Content, parseSummary, type ReceiveOptions } from './metrics.ts';
+import { parseSummary, type ReceiveOptions } from './metrics.ts';
 
 /** A transaction of a few milliseconds; larger ones gain nothing more. */
 const batchMax = 5_000;
@@ -34,7 +34,7 @@ export interface NdjsonOptions extends ReceiveOptions {
   readonly isRepeatable: boolean;
   /** Undefined: the source may be silent for as long as it likes. */
   readonly idleTimeoutMs?: number;
-  /** Ends the load. */
+  /** Ends the load, for the reason of the abort, which is a Failure. */
   readonly signal?: AbortSignal;
   /** Is told how far the load is, once a batch. */
   readonly onProgress?: (progress: BulkProgress) => void;
@@ -152,7 +152,7 @@ function describeNonJson(text: string): string {
 /**
  * The bytes in pieces; undefined whenever none have come for a while.
  *
- * @throws Failure when none have come for too long, or the signal says so; else what the source throws.
+ * @throws Failure when none have come for too long, or that of the signal; else what the source throws.
  */
 async function* piecesOf(bytes: AsyncIterable<Uint8Array>, { idleTimeoutMs, signal }: NdjsonOptions) {
   const source = bytes[Symbol.asyncIterator]();
@@ -165,24 +165,20 @@ async function* piecesOf(bytes: AsyncIterable<Uint8Array>, { idleTimeoutMs, sign
           throw new Failure('body_stalled', `nothing was received for ${idleTimeoutMs / 1_000} s`);
         }
         yield undefined;
-        refuseWhenStopping(signal);
+        signal?.throwIfAborted();
       }
       const { done, value } = await next;
       if (done) return;
       for (let start = 0; start < value.length; start += pieceBytes) {
         const length = Math.min(pieceBytes, value.length - start);
         yield Buffer.from(value.buffer, value.byteOffset + start, length);
-        refuseWhenStopping(signal);
+        signal?.throwIfAborted();
       }
     }
   } finally {
     // Not waited for: a source that is silent would be waited for until it speaks.
     source.return?.().catch(() => undefined);
   }
-}
-
-function refuseWhenStopping(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new Failure('stopping', 'the service is stopping');
 }
 
 async function isPendingAfter(promise: Promise<unknown>, delayMs: number): Promise<boolean> {
