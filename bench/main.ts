@@ -8,12 +8,17 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import { benchBulk } from './bulk.ts';
 import { type Figure, pairs, toTable } from './figures.ts';
 import { type Ground, prepareGround } from './ground.ts';
 import { benchRead } from './read.ts';
 import { benchWrite } from './write.ts';
 
-const parts: Readonly<Record<string, (ground: Ground) => Promise<Figure[]>>> = { write: benchWrite, read: benchRead };
+const parts: Readonly<Record<string, (ground: Ground) => Promise<Figure[]>>> = {
+  write: benchWrite,
+  bulk: benchBulk,
+  read: benchRead,
+};
 
 const named = process.argv.slice(2);
 const unknown = named.find((name) => !Object.hasOwn(parts, name));

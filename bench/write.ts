@@ -137,7 +137,7 @@ async function copyLoop(ground: Ground, url: URL): Promise<number> {
 }
 
 /** https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-BINARY-FORMAT */
-function encodeCopyBatch(rows: number) {
+export function encodeCopyBatch(rows: number) {
   const header = 19;
   const rowBytes = 2 + (4 + 4) + (4 + 8) + (4 + 16) + 8 * (4 + 8);
   const idOffset = 2 + (4 + 4) + (4 + 8) + 4;

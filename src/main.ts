@@ -1,27 +1,44 @@
+import { exportHelp, exportSummaries } from './commands/export.ts';
 import { collectGarbage } from './commands/gc.ts';
+import { importFile, importHelp } from './commands/import.ts';
 import { migrateAll } from './commands/migrate.ts';
 import { serve } from './commands/serve.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 
-const commands: Readonly<Record<string, (config: Config) => Promise<void>>> = {
-  serve,
-  migrate: migrateAll,
-  gc: collectGarbage,
+interface Command {
+  /** Sets the exit code of the process when it has not done all that was asked. */
+  readonly run: (config: Config, args: readonly string[]) => Promise<void>;
+  /** What `--help` prints; a command that has none takes no arguments. */
+  readonly help?: string;
+}
+
+const commands: Readonly<Record<string, Command>> = {
+  serve: { run: serve },
+  migrate: { run: migrateAll },
+  gc: { run: collectGarbage },
+  import: { run: importFile, help: importHelp },
+  export: { run: exportSummaries, help: exportHelp },
 };
 
 const usage = `usage: node src/main.ts [${Object.keys(commands).join(' | ')}]`;
 
+const asksForHelp = (argument: string | undefined) => argument === '--help' || argument === '-h';
+
 async function main(): Promise<void> {
-  const [name = 'serve', ...rest] = process.argv.slice(2);
+  const [name = 'serve', ...args] = process.argv.slice(2);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined || rest.length > 0) throw new ConfigError([usage]);
-  await command(readConfig(process.env));
+  if (asksForHelp(name) || args.some(asksForHelp)) {
+    process.stdout.write(command?.help ?? `${usage}\nMore, of import and export: --help\n`);
+    return;
+  }
+  if (command === undefined || (args.length > 0 && command.help === undefined)) throw new ConfigError([usage]);
+  await command.run(readConfig(process.env), args);
 }
 
 try {
   await main();
   // Timers and sockets of a frozen database may be left; nothing waits for them any more.
-  process.exit(0);
+  process.exit();
 } catch (error) {
   const text = error instanceof ConfigError ? error.problems.join('\n') : describe(error);
   process.stderr.write(`${text}\n`);

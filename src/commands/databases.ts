@@ -2,10 +2,12 @@ import { relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { createDatabase, type Database } from '../database/database.ts';
+import type { DatabaseStatus } from '../database/health.ts';
 import { createIdentities } from '../database/identities.ts';
 import type { Observe } from '../domain/observation.ts';
 import { lockFolder } from '../embedded/folder-lock.ts';
 import { type EmbeddedServer, startEmbeddedServer } from '../embedded/server.ts';
+import { isDoneBefore } from './is-done-before.ts';
 
 /** How long one insert may take, at least. Longer than a write waits for its answer: the copies that come late count as well. */
 const insertTimeoutMinMs = 10_000;
@@ -16,8 +18,14 @@ const maintainTimeoutMs = 60_000;
 /** A server that answers at all answers within this; longer waits only hold connections. */
 const connectTimeoutMs = 2_000;
 
+/** A first look at a database that is frozen or far away must not keep the others from serving. */
+const startTimeoutMs = 5_000;
+
 /** The goodbyes of healthy databases take milliseconds; a frozen one never answers, and the process ends anyway. */
 const closeTimeoutMs = 500;
+
+/** What servers of our own are given to stop. */
+const stopTimeoutMs = 9_000;
 
 const folder = '.m2pg';
 const embeddedNames = ['db1', 'db2'];
@@ -61,6 +69,25 @@ export async function openDatabases(config: Config, observe: Observe): Promise<D
       await stop();
     },
   };
+}
+
+/**
+ * Connects and migrates, each as far as it can be reached in bounded time; the others are used once they are up.
+ *
+ * @throws Error when one of them must not be used: that is a mistake of whoever deployed this. All are closed then.
+ */
+export async function startDatabases({ databases, close }: Databases): Promise<void> {
+  const started = Promise.all(databases.map((database) => database.start()));
+  await Promise.race([started, sleep(startTimeoutMs, undefined, { ref: false })]);
+  const refused = databases.map((database) => database.status()).filter(({ state }) => state === 'refused');
+  if (refused.length === 0) return;
+  await isDoneBefore(close(), performance.now() + closeTimeoutMs + stopTimeoutMs);
+  throw new Error(refused.map(describeRefused).join('\n'));
+}
+
+/** Why a database is refused, for whoever deployed this. */
+export function describeRefused({ name, lastFailure }: DatabaseStatus): string {
+  return `${name} is refused: it ${lastFailure?.message}`;
 }
 
 const noServers = { servers: [] as readonly EmbeddedServer[], stop: async () => undefined };

@@ -1,7 +1,6 @@
 import type { Config } from '../config.ts';
 import { createLog } from '../log.ts';
-import { openDatabases } from './databases.ts';
-import { describeRefused } from './serve.ts';
+import { describeRefused, openDatabases } from './databases.ts';
 
 /**
  * Brings every database that can be reached up to date. One that is down does not fail a deploy: the service migrates

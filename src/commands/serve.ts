@@ -1,26 +1,26 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Config } from '../config.ts';
-import type { DatabaseStatus } from '../database/health.ts';
 import { maintainForever } from '../database/maintain.ts';
+import { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import { createApp } from '../http/app.ts';
 import { type HttpServer, serveHttp } from '../http/server.ts';
 import { createLog } from '../log.ts';
 import { createStatusBoard } from '../status.ts';
-import { createPostgresStore } from '../store/postgres-store.ts';
-import { createRedundantStore } from '../store/redundant-store.ts';
 import { createTelemetry } from '../telemetry.ts';
-import { type Databases, describeEmbedded, openDatabases } from './databases.ts';
-
-/** A first look at a database that is frozen or far away must not keep the others from serving. */
-const startTimeoutMs = 5_000;
+import { type Databases, describeEmbedded, openDatabases, startDatabases } from './databases.ts';
+import { isDoneBefore } from './is-done-before.ts';
+import { nextSignal } from './next-signal.ts';
+import { openStore } from './open-store.ts';
 
 /**
  * What a platform gives a process between SIGTERM and SIGKILL is 30 s on Heroku and Kubernetes, 10 s with Docker; some of
  * it is for closing connections.
  */
 const stopTimeoutMs = 9_000;
+
+/** Bulk loads that have not ended by then are ended, with an answer that tells how far they came. */
+const bulkGraceMs = 5_000;
 
 /** Where nobody chose a port, so many above the default are tried. */
 const portsTriedMax = 20;
@@ -37,7 +37,7 @@ export async function serve(config: Config): Promise<void> {
   const signalled = nextSignal();
   const opened = await openDatabases(config, observe);
   const { databases } = opened;
-  const { writeAcks, writeTimeoutMs, readTimeoutMs, retentionSeconds, bodyBytesMax } = config;
+  const { writeAcks, retentionSeconds, bodyBytesMax } = config;
   const telemetry = createTelemetry(databases.map(({ name }) => name));
   const board = createStatusBoard({
     version: packageJson.version,
@@ -46,18 +46,11 @@ export async function serve(config: Config): Promise<void> {
   });
   observers.push(telemetry.observe, board.observe);
 
-  const store = createRedundantStore({
-    databases: databases.map((database) => ({
-      name: database.name,
-      store: createPostgresStore({ database, observe }),
-    })),
-    acks: writeAcks,
-    writeTimeoutMs,
-    readTimeoutMs,
-    observe,
-  });
+  const store = openStore(opened, config, observe);
+  const bulkEnd = new AbortController();
   const app = createApp({
     store,
+    stopping: bulkEnd.signal,
     now,
     bodyBytesMax,
     retentionSeconds,
@@ -76,25 +69,11 @@ export async function serve(config: Config): Promise<void> {
   observe({ type: 'stopping', signal });
   const deadlineMs = performance.now() + stopTimeoutMs;
   stopping.abort();
+  setTimeout(() => bulkEnd.abort(new Failure('stopping', 'the service is stopping')), bulkGraceMs).unref();
   await server.stop(stopTimeoutMs);
   const isDrained = await isDoneBefore(Promise.all([store.drain(), maintenance]), deadlineMs);
   const isClosed = await isDoneBefore(opened.close(), deadlineMs + stopTimeoutMs);
   observe({ type: 'stopped', clean: isDrained && isClosed });
-}
-
-/** @throws Error when one of them must not be used: that is a mistake of whoever deployed this. */
-async function startDatabases({ databases, close }: Databases): Promise<void> {
-  const started = Promise.all(databases.map((database) => database.start()));
-  await Promise.race([started, sleep(startTimeoutMs, undefined, { ref: false })]);
-  const refused = databases.map((database) => database.status()).filter(({ state }) => state === 'refused');
-  if (refused.length === 0) return;
-  await isDoneBefore(close(), performance.now() + stopTimeoutMs);
-  throw new Error(refused.map(describeRefused).join('\n'));
-}
-
-/** Why a database is refused, for whoever deployed this. */
-export function describeRefused({ name, lastFailure }: DatabaseStatus): string {
-  return `${name} is refused: it ${lastFailure?.message}`;
 }
 
 async function listen(app: Parameters<typeof serveHttp>[0], { host, port, isPortGiven }: Config): Promise<HttpServer> {
@@ -123,20 +102,4 @@ function announce({ port }: HttpServer, config: Config, { embedded }: Databases,
 `);
   }
   observe({ type: 'listening', url: isLoopback ? url : `http://${config.host}:${port}`.replace('//::', '//[::]') });
-}
-
-async function nextSignal(): Promise<string> {
-  const signal = await new Promise<string>((resolve) => {
-    process.once('SIGTERM', resolve);
-    process.once('SIGINT', resolve);
-  });
-  // Whoever asks twice does not want to wait.
-  process.once('SIGTERM', () => process.exit(1));
-  process.once('SIGINT', () => process.exit(1));
-  return signal;
-}
-
-async function isDoneBefore(work: Promise<unknown>, deadlineMs: number): Promise<boolean> {
-  const expired = sleep(Math.max(0, deadlineMs - performance.now()), false, { ref: false });
-  return Promise.race([work.then(() => true), expired]);
 }

@@ -8,9 +8,11 @@ export type FailureCode =
   | 'malformed_body'
   | 'unsupported_encoding'
   | 'body_too_large'
+  | 'body_stalled'
   | 'invalid_request'
   | 'not_found'
   | 'method_not_allowed'
+  | 'stopping'
   // The whole store.
   | 'too_few_copies'
   | 'incomplete'

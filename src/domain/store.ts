@@ -64,6 +64,11 @@ export interface Aggregation extends Completeness {
 export interface Receipt {
   readonly copies: number;
   readonly databases: number;
+  /**
+   * Resolves with the number of copies once none is under way any more; left out when none is. Who has much to write
+   * waits for it, a while, so that the slower databases are not overrun.
+   */
+  readonly settled?: Promise<number>;
 }
 
 /**

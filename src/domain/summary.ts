@@ -22,6 +22,9 @@ export type StatisticName = (typeof statisticNames)[number];
 /** Finite numbers, magnitude ≤ 1e300; count between 0 and 2^53. Not checked against each other. */
 export type Statistics = Readonly<Record<StatisticName, number>>;
 
+/** What a summary says, before it has its id. */
+export type Content = Omit<Summary, 'id'>;
+
 /** Validated once, given its id once, and frozen: whoever holds a summary may trust it. */
 export interface Summary extends Statistics {
   /** UUID in lower case: version 7, or version 5 where the sender gave an idempotency key. */

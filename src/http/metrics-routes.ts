@@ -2,6 +2,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { Failure } from '../domain/failure.ts';
 import type { Completeness, Store } from '../domain/store.ts';
 import { limitBody, readJson } from './body.ts';
+import { addBulkRoute, ndjsonAnswer, ndjsonBody, ndjsonType } from './bulk-route.ts';
 import { answerInPieces } from './pieces.ts';
 import { problemAnswer } from './problem.ts';
 import { receiveMetrics, summariesMax } from './receivers/metrics.ts';
@@ -16,10 +17,15 @@ export interface MetricsRoutesOptions {
   readonly bodyBytesMax: number;
   /** Undefined: kept for ever. */
   readonly retentionSeconds: number | undefined;
+  /** Ends bulk loads, which may take longer than a service that stops can wait, with the Failure that is its reason. */
+  readonly stopping?: AbortSignal;
+  /** How long the sender of a bulk load may be silent; half a minute when left out. */
+  readonly bulkIdleTimeoutMs?: number;
 }
 
 /** Adds the write and the read to an app. */
 export function addMetricsRoutes(app: OpenAPIHono, options: MetricsRoutesOptions): void {
+  addBulkRoute(app, options);
   addWrite(app, options);
   addRead(app, options);
 }
@@ -34,7 +40,7 @@ function addWrite(app: OpenAPIHono, { store, now, bodyBytesMax, retentionSeconds
     summary: 'Store summaries',
     description:
       'Writes to every database at once and answers when WRITE_ACKS of them have committed. The body is read as JSON ' +
-      'whatever its Content-Type says; Content-Encoding gzip is understood.',
+      `whatever its Content-Type says, unless that is ${ndjsonType}; Content-Encoding gzip is understood.`,
     request: {
       headers: z.object({
         'Idempotency-Key': z.string().min(1).max(255).optional().openapi({
@@ -43,20 +49,30 @@ function addWrite(app: OpenAPIHono, { store, now, bodyBytesMax, retentionSeconds
       }),
       body: {
         required: true,
-        content: { 'application/json': { schema: z.union([one, z.array(one).max(summariesMax)]) } },
+        content: {
+          'application/json': { schema: z.union([one, z.array(one).max(summariesMax)]) },
+          [ndjsonType]: { schema: ndjsonBody },
+        },
       },
     },
     responses: {
       201: {
-        description: 'Stored. M2pg-Copies tells in how many databases so far.',
-        content: { 'application/json': { schema: z.union([z.uuid(), z.array(z.uuid())]) } },
+        description:
+          'Stored: the UUID, an array of them or, of NDJSON, how many. M2pg-Copies tells in how many databases so far.',
+        content: { 'application/json': { schema: z.union([z.uuid(), z.array(z.uuid()), ndjsonAnswer]) } },
         headers: z.object({ 'M2pg-Copies': z.string().openapi({ example: '1/2' }) }),
       },
       400: problemAnswer('The body is not JSON, not UTF-8 or not gzip.'),
+      408: problemAnswer('The body stalled. Of NDJSON, `stored` tells how much was stored before.'),
       413: problemAnswer(`The body is over ${bodyBytesMax} bytes, or an array over ${summariesMax} summaries.`),
       415: problemAnswer('The Content-Encoding is not gzip.'),
-      422: problemAnswer('Valid JSON, invalid summary. Nothing of the request is stored.'),
-      503: problemAnswer('Not enough databases have committed in time. Try again after Retry-After.'),
+      422: problemAnswer(
+        'Valid JSON, invalid summary, or no line of NDJSON is valid. Nothing of the request is stored.',
+      ),
+      503: problemAnswer(
+        'Not enough databases have committed in time. Try again after Retry-After. Of NDJSON, all valid lines up to ' +
+          '`storedThroughLine` are stored; sent whole again with the same Idempotency-Key, each counts once.',
+      ),
     },
   });
 

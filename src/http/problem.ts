@@ -8,6 +8,7 @@ const answers: Partial<Record<FailureCode, readonly [ContentfulStatusCode, strin
   malformed_body: [400, 'Malformed body'],
   unsupported_encoding: [415, 'Unsupported content encoding'],
   body_too_large: [413, 'Body too large'],
+  body_stalled: [408, 'Body stalled'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'Method not allowed'],
   invalid_request: [422, 'Invalid request'],
@@ -15,6 +16,7 @@ const answers: Partial<Record<FailureCode, readonly [ContentfulStatusCode, strin
   read_too_large: [422, 'Read too large'],
   too_few_copies: [503, 'Not enough databases have committed'],
   incomplete: [503, 'Not every database answered'],
+  stopping: [503, 'Stopping'],
   no_database: [503, 'No database answered'],
 };
 
@@ -24,8 +26,12 @@ const paths: Partial<Record<FailureCode, string>> = { invalid_pattern: 'name', r
 /** Long enough for a database that restarts to be back, short enough that a client's buffer does not overflow. */
 const retryAfterSeconds = '2';
 
-/** Answers a failure as problem JSON (RFC 9457); `errors` names every field that is wrong. */
-export function problemResponse(c: Context, failure: Failure): Response {
+/**
+ * Answers a failure as problem JSON (RFC 9457); `errors` names every field that is wrong.
+ *
+ * @param members What else the answer is to hold, or to hold instead.
+ */
+export function problemResponse(c: Context, failure: Failure, members: object = {}): Response {
   const [status, title] = answers[failure.code] ?? [500, 'Internal error'];
   if (status === 503) c.header('Retry-After', retryAfterSeconds);
   const path = paths[failure.code];
@@ -36,6 +42,7 @@ export function problemResponse(c: Context, failure: Failure): Response {
     status,
     detail: status === 500 ? 'An unexpected error; the log of the service holds it.' : failure.message,
     ...(errors.length > 0 && { errors }),
+    ...members,
   };
   return c.body(JSON.stringify(problem), status, { 'Content-Type': 'application/problem+json' });
 }

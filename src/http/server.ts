@@ -2,9 +2,15 @@ import type { Server, ServerResponse } from 'node:http';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import { isNdjson } from './bulk-route.ts';
 
-/** A body of 8 MiB passes a slow link in this time; who needs longer holds a connection for nothing. */
+/**
+ * A body of 8 MiB passes a slow link in this time; who needs longer holds a connection for nothing. A bulk load may take
+ * any time, so that the head is limited by Node and the body here: Node knows one limit for all requests.
+ */
 const requestTimeoutMs = 30_000;
+
+const timeoutAnswer = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n';
 
 /** Longer than the idle timeout of common load balancers (60 s), so that they, not we, close a connection. */
 const keepAliveTimeoutMs = 65_000;
@@ -20,19 +26,29 @@ export interface HttpServer {
   stop(graceMs: number): Promise<void>;
 }
 
-/** Starts to serve. Rejects, with `code` EADDRINUSE among others, when it cannot listen there. */
-export async function serveHttp(app: OpenAPIHono, host: string, port: number): Promise<HttpServer> {
+/**
+ * Starts to serve. Rejects, with `code` EADDRINUSE among others, when it cannot listen there.
+ *
+ * @param timeoutMs For the head of a request, and for the whole of it unless it is a bulk load.
+ */
+export async function serveHttp(
+  app: OpenAPIHono,
+  host: string,
+  port: number,
+  timeoutMs = requestTimeoutMs,
+): Promise<HttpServer> {
   const server = createAdaptorServer({
     fetch: app.fetch,
     // HTTP/1.0 has no Host header; some health checks still speak it.
     hostname: 'localhost',
-    serverOptions: { requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveTimeoutMs },
+    serverOptions: { headersTimeout: timeoutMs, requestTimeout: 0, keepAliveTimeout: keepAliveTimeoutMs },
   }) as Server;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port }, resolve);
   });
   const connections = trackConnections(server);
+  const sweep = setInterval(connections.cutSlow, timeoutMs / 10, timeoutMs).unref();
   return {
     port: (server.address() as AddressInfo).port,
     async stop(graceMs) {
@@ -42,6 +58,7 @@ export async function serveHttp(app: OpenAPIHono, host: string, port: number): P
       const quiet = setTimeout(connections.closeIdle, Math.min(quietMs, graceMs));
       const cut = setTimeout(() => server.closeAllConnections(), graceMs);
       await closed;
+      clearInterval(sweep);
       clearTimeout(quiet);
       clearTimeout(cut);
     },
@@ -50,20 +67,21 @@ export async function serveHttp(app: OpenAPIHono, host: string, port: number): P
 
 /** Knows the responses in progress on each connection, so that each can be closed as soon as it has none. */
 function trackConnections(server: Server) {
-  const connections = new Map<Socket, Set<ServerResponse>>();
+  /** With the time when each began. */
+  const connections = new Map<Socket, Map<ServerResponse, number>>();
   let isStopping = false;
   // Tells a client that keeps connections to leave this one.
   const leaveAfter = (response: ServerResponse | undefined) => {
     if (response && !response.headersSent) response.setHeader('Connection', 'close');
   };
   server.on('connection', (socket: Socket) => {
-    connections.set(socket, new Set());
+    connections.set(socket, new Map());
     socket.once('close', () => connections.delete(socket));
   });
   // Before the listener that answers, which may do so at once.
   server.prependListener('request', ({ socket }, response) => {
     const inProgress = connections.get(socket);
-    inProgress?.add(response);
+    inProgress?.set(response, performance.now());
     if (isStopping) leaveAfter(response);
     response.once('close', () => {
       inProgress?.delete(response);
@@ -74,7 +92,18 @@ function trackConnections(server: Server) {
     /** From now on, each connection that ends a request; those that have none may begin one. */
     closeWhenIdle() {
       isStopping = true;
-      for (const inProgress of connections.values()) leaveAfter([...inProgress].at(-1));
+      for (const inProgress of connections.values()) leaveAfter([...inProgress.keys()].at(-1));
+    },
+    /** Those whose request has not arrived in time. Bulk loads have a limit of their own. */
+    cutSlow(timeoutMs: number) {
+      const latest = performance.now() - timeoutMs;
+      for (const [socket, inProgress] of connections) {
+        for (const [{ req, headersSent }, begun] of inProgress) {
+          if (begun > latest || req.complete || isNdjson(req.headers['content-type'])) continue;
+          if (!headersSent) socket.write(timeoutAnswer);
+          socket.destroySoon();
+        }
+      }
     },
     /** Those that have no request in progress. */
     closeIdle() {

@@ -65,7 +65,8 @@ export function createRedundantStore(options: RedundantStoreOptions): Store {
         const message = `${copies} of ${databases.length} databases have committed, ${acks} needed`;
         throw new Failure('too_few_copies', message, { cause });
       }
-      return { copies, databases: databases.length };
+      const settled = Promise.allSettled(writes).then(() => copies);
+      return { copies, databases: databases.length, ...(copies < databases.length && { settled }) };
     },
 
     async drain() {

@@ -86,7 +86,7 @@ describe('/openapi.json', () => {
     expect(namesOf(get)).toEqual(['name', 'from', 'to', 'resolution', 'timezone', 'partial']);
     expect(namesOf(post)).toEqual(['Idempotency-Key']);
     expect(Object.keys(get?.responses ?? {})).toEqual(['200', '422', '503']);
-    expect(Object.keys(post?.responses ?? {})).toEqual(['201', '400', '413', '415', '422', '503']);
+    expect(Object.keys(post?.responses ?? {})).toEqual(['201', '400', '408', '413', '415', '422', '503']);
     expect(JSON.stringify(post?.responses?.['413'])).toContain('1234 bytes');
   });
 

@@ -38,12 +38,12 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 
 test('answers at the first commit while another database hangs', async () => {
   const store = redundant([createHeldStore().store, createMemoryStore()]);
-  expect(await store.write([summaryOf()])).toEqual({ copies: 1, databases: 2 });
+  expect(await store.write([summaryOf()])).toMatchObject({ copies: 1, databases: 2 });
 });
 
 test('answers at the first commit while another database fails', async () => {
   const store = redundant([failing(), createHeldStore().store, createMemoryStore()]);
-  expect(await store.write([summaryOf()])).toEqual({ copies: 1, databases: 3 });
+  expect(await store.write([summaryOf()])).toMatchObject({ copies: 1, databases: 3 });
 });
 
 test('hands the summaries to every database at once', async () => {
@@ -60,8 +60,21 @@ test('answers at the commit that completes WRITE_ACKS, and not before', async ()
   third.release();
   expect(await isSettled(writing)).toBe(false);
   first.release();
-  expect(await writing).toEqual({ copies: 2, databases: 3 });
+  expect(await writing).toMatchObject({ copies: 2, databases: 3 });
   expect(second.memory.calls.write).toBe(0);
+});
+
+test('tells how many copies there are once none is under way any more', async () => {
+  const held = createHeldStore();
+  const { copies, settled } = await redundant([createMemoryStore(), held.store, failing()]).write([summaryOf()]);
+  expect(copies).toBe(1);
+  expect(await isSettled(settled as Promise<number>)).toBe(false);
+  held.release();
+  expect(await settled).toBe(2);
+  const together = createHeldStore();
+  const writing = redundant([together.store, together.store], { acks: 2 }).write([summaryOf()]);
+  together.release();
+  expect(await writing).toEqual({ copies: 2, databases: 2 });
 });
 
 test('fails at once when all databases have failed', async () => {
@@ -142,7 +155,7 @@ test('takes an error that nobody expected for a failure of that database alone',
   const store = redundant([failing(new TypeError('x is undefined')), createMemoryStore()], {
     observe: (observation) => observation.type === 'write_failed' && failures.push(observation.failure.code),
   });
-  expect(await store.write([summaryOf()])).toEqual({ copies: 1, databases: 2 });
+  expect(await store.write([summaryOf()])).toMatchObject({ copies: 1, databases: 2 });
   expect(failures).toEqual(['unknown']);
 });
 

@@ -1,5 +1,5 @@
 import { invalidRequest, type Problem } from '../../domain/failure.ts';
-import { type Summary, statisticNames } from '../../domain/summary.ts';
+import { type Content, type Summary, statisticNames } from '../../domain/summary.ts';
 import { summaryIds } from '../../domain/summary-id.ts';
 import type { SummarySchemas } from './summary-schema.ts';
 
@@ -11,7 +11,7 @@ const problemsMax = 100;
 
 const idempotencyKeyBytesMax = 255;
 
-type Content = Omit<Summary, 'id'>;
+const noProblems: readonly Problem[] = [];
 
 export interface ReceiveOptions {
   readonly schemas: SummarySchemas;
@@ -28,13 +28,13 @@ export interface ReceiveOptions {
 export function receiveMetrics(
   body: unknown,
   idempotencyKey: string | undefined,
-  { schemas, now }: ReceiveOptions,
+  options: ReceiveOptions,
 ): readonly Summary[] {
   checkKey(idempotencyKey);
   const problems: Problem[] = [];
   const idOf = summaryIds(idempotencyKey);
   const receiveOne = (item: unknown, position: number, prefix: string): Summary | undefined => {
-    const { content, found } = parse(item, schemas, now, idempotencyKey !== undefined);
+    const { content, found } = parseSummary(item, options, idempotencyKey !== undefined);
     problems.push(...found.map(({ path, message }) => ({ path: [prefix, path].filter(Boolean).join('.'), message })));
     return content && Object.freeze({ id: idOf(content, position), ...content });
   };
@@ -51,19 +51,27 @@ function refuse(problems: readonly Problem[]) {
   return invalidRequest(...problems.slice(0, problemsMax), ...(left > 0 ? [more] : []));
 }
 
-function checkKey(key: string | undefined): void {
+/** @throws Failure `invalid_request` when the value of the header is not one that is taken. */
+export function checkKey(key: string | undefined): void {
   // The value of a header is a string of bytes, one character each.
   if (key === undefined || (key !== '' && key.length <= idempotencyKeyBytesMax)) return;
   throw invalidRequest({ path: 'Idempotency-Key', message: `expected 1 to ${idempotencyKeyBytesMax} bytes` });
 }
 
 /** Exactly one of `content` and a non-empty `found`. */
-interface Parsed {
+export interface Parsed {
   readonly content?: Content;
   readonly found: readonly Problem[];
 }
 
-function parse(item: unknown, schemas: SummarySchemas, now: () => number, hasKey: boolean): Parsed {
+/**
+ * Checks one summary or raw point, a value from JSON.
+ *
+ * @param isRepeatable Its id comes from its content: a raw point then needs its bucket.
+ */
+export function parseSummary(item: unknown, { schemas, now }: ReceiveOptions, isRepeatable: boolean): Parsed {
+  const usual = schemas.readUsual(item);
+  if (usual) return { content: usual, found: noProblems };
   if (typeof item !== 'object' || item === null || Array.isArray(item)) {
     return { found: [{ path: '', message: 'expected a summary, a JSON object with name, bucket and statistics' }] };
   }
@@ -80,7 +88,7 @@ function parse(item: unknown, schemas: SummarySchemas, now: () => number, hasKey
   const parsed = schemas.point.safeParse(item);
   if (!parsed.success) return { found: problemsOf(parsed.error.issues) };
   const { name, bucket, value } = parsed.data;
-  if (bucket === undefined && hasKey) {
+  if (bucket === undefined && isRepeatable) {
     // "Now" would be another instant in each repetition, and the repetition would be counted again.
     return { found: [{ path: 'bucket', message: 'missing; with an Idempotency-Key a raw point needs its bucket' }] };
   }

@@ -1,0 +1,135 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { type Config, ConfigError } from '../config.ts';
+import type { DatabaseOutcome, SummaryQuery } from '../domain/store.ts';
+import type { Summary } from '../domain/summary.ts';
+import { createReadQuery } from '../http/views/read-query.ts';
+import { createLog } from '../log.ts';
+import { openDatabases, startDatabases } from './databases.ts';
+import { nextSignal } from './next-signal.ts';
+import { openStore } from './open-store.ts';
+import { parseOptions } from './parse-options.ts';
+import { createProgress } from './progress.ts';
+import { type Slice, selectInSlices } from './time-slices.ts';
+
+/** A slice of some thousand summaries is small; whoever exports would rather wait than have it incomplete. */
+const readTimeoutMinMs = 60_000;
+
+/** How far ahead a summary may be. */
+const aheadSeconds = 3_600;
+
+/** Lines that are written at once. */
+const linesAtOnce = 1_000;
+
+/** What `--help` prints. */
+export const exportHelp = `usage: node src/main.ts export [--name PATTERN] [--from TIME] [--to TIME]
+
+Prints the summaries of all databases of DATABASE_URLS as NDJSON, every one once, ordered by bucket: what the import
+reads. Left out, the options mean everything.
+
+  --name PATTERN   as of GET /metrics: a regular expression, matched anywhere in the name
+  --from TIME      first instant, inclusive: Unix seconds, RFC 3339, now, or relative: -90s -15m -1h -7d -2w
+  --to TIME        last instant, inclusive; give relative ones as --from=-7d
+
+The exit code is 0 when every summary was printed, else 1: when a database did not answer, some may be missing.
+`;
+
+/** Prints summaries, as `exportHelp` says. */
+export async function exportSummaries(config: Config, args: readonly string[]): Promise<void> {
+  const now = Date.now() / 1000;
+  const { from, ...query } = parse(args, now);
+  const { retentionSeconds } = config;
+  const observe = createLog(config.logLevel === 'info' ? 'warn' : config.logLevel, process.stderr);
+  const stopping = new AbortController();
+  nextSignal().then(() => stopping.abort());
+
+  const patient = { ...config, readTimeoutMs: Math.max(config.readTimeoutMs, readTimeoutMinMs) };
+  const opened = await openDatabases(patient, observe);
+  await startDatabases(opened);
+  const store = openStore(opened, patient, observe);
+  // As a read: nobody sees past retention.
+  const oldest = retentionSeconds === undefined ? 0 : now - retentionSeconds;
+  const slices = selectInSlices(store, { ...query, from: Math.max(from, oldest) });
+  const tally = createTally(query.to);
+  const problem = await print(tally.count(slices), stopping.signal);
+  tally.end();
+  await opened.close();
+  const missing = tally.missing();
+  if (problem) process.stderr.write(`broken off: ${problem}\n`);
+  for (const line of missing) process.stderr.write(`incomplete: ${line}\n`);
+  process.stderr.write(`exported ${tally.printed().toLocaleString('en')} summaries\n`);
+  if (problem || missing.length > 0) process.exitCode = 1;
+}
+
+/** Defaults that mean everything. */
+const everything = { from: '0' };
+
+function parse(args: readonly string[], now: number): SummaryQuery {
+  const option = { type: 'string' } as const;
+  const { values, positionals } = parseOptions(args, { name: option, from: option, to: option }, exportHelp);
+  if (positionals.length > 0) throw new ConfigError([`unexpected argument ${positionals[0]}`, exportHelp]);
+  const given = { ...everything, to: String(Math.ceil(now + aheadSeconds)), ...values };
+  const parsed = createReadQuery(() => now)
+    .pick({ name: true, from: true, to: true })
+    .safeParse(given);
+  if (!parsed.success) {
+    throw new ConfigError(parsed.error.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`));
+  }
+  const { name, from, to } = parsed.data;
+  if (from > to) throw new ConfigError(['--from: is later than --to']);
+  return { namePattern: name, from, to };
+}
+
+/** Counts what passes, shows how far it is, and remembers which databases did not answer. */
+function createTally(to: number) {
+  const progress = createProgress(process.stderr);
+  const failed = new Map<string, DatabaseOutcome['outcome']>();
+  let first: number | undefined;
+  let printed = 0;
+  let isComplete = true;
+  return {
+    async *count(slices: AsyncIterable<Slice>) {
+      for await (const slice of slices) {
+        isComplete &&= slice.complete;
+        for (const { database, outcome } of slice.outcomes) if (outcome !== 'ok') failed.set(database, outcome);
+        const summaries = slice.summaries.toSorted(byBucket);
+        yield summaries;
+        printed += summaries.length;
+        first ??= summaries[0]?.bucket;
+        const share = first === undefined ? 0 : (slice.to - first) / (to - first);
+        progress.show(share, `${printed.toLocaleString('en')} summaries`);
+      }
+    },
+    end: progress.clear,
+    printed: () => printed,
+    missing: () =>
+      isComplete
+        ? []
+        : [...failed].map(([database, outcome]) => `${database} did not answer for all of it (${outcome})`),
+  };
+}
+
+function byBucket(a: Summary, b: Summary): number {
+  return a.bucket - b.bucket || (a.id < b.id ? -1 : 1);
+}
+
+/** Writes summaries to the standard output. @returns What went wrong, if it did; that nobody reads on is nothing wrong. */
+async function print(batches: AsyncIterable<readonly Summary[]>, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    await pipeline(Readable.from(toLines(batches)), process.stdout, { end: false, signal });
+    return undefined;
+  } catch (error) {
+    if (signal.aborted) return 'it was stopped';
+    if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return undefined;
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function* toLines(batches: AsyncIterable<readonly Summary[]>) {
+  for await (const batch of batches) {
+    for (let start = 0; start < batch.length; start += linesAtOnce) {
+      const lines = batch.slice(start, start + linesAtOnce).map((summary) => `${JSON.stringify(summary)}\n`);
+      yield lines.join('');
+    }
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * Bulk load: one summary or raw point a line, any number of lines, in constant memory.
+ *
+ * 1. Bytes are cut into lines as they come; a line that cannot be taken is refused, the others are not.
+ * 2. Some thousand summaries make a batch. A few batches are under way at once; while they are, nothing more is read,
+ *    and the sender waits.
+ * 3. When no bytes come for a moment, what has gathered is written: a source may be slow, or never end.
+ * 4. The first batch that fails ends the load. What was stored before stays, and the outcome tells how far that is.
+ */
+import { Failure, toFailure } from '../../domain/failure.ts';
+import type { Store } from '../../domain/store.ts';
+import type { Content, Summary } from '../../domain/summary.ts';
+import { type BulkProgress, createBulkWriter } from './bulk-writer.ts';
+import { createLineSplitter, type Line } from './line-splitter.ts';
+import { parseSummary, type ReceiveOptions } from './metrics.ts';
+
+/** A transaction of a few milliseconds; larger ones gain nothing more. */
+const batchMax = 5_000;
+
+/** So much is made into summaries in one go, less than a millisecond's work, before others have their turn. */
+const pieceBytes = 64 * 1_024;
+
+/** When no bytes came for so long, what has gathered is written. */
+const tickMs = 1_000;
+
+/** Enough to see what is wrong with a file. */
+const refusalsListedMax = 100;
+
+export interface NdjsonOptions extends ReceiveOptions {
+  readonly store: Store;
+  /** The id of a summary; `item` is what its line holds. */
+  readonly idOf: (content: Content, position: number, item: unknown) => string;
+  /** Its ids come from what is in it, so that the same load can be repeated. */
+  readonly isRepeatable: boolean;
+  /** Undefined: the source may be silent for as long as it likes. */
+  readonly idleTimeoutMs?: number;
+  /** Ends the load, for the reason of the abort, which is a Failure. */
+  readonly signal?: AbortSignal;
+  /** Is told how far the load is, once a batch. */
+  readonly onProgress?: (progress: BulkProgress) => void;
+}
+
+/** Why a line was refused. */
+export interface Refusal {
+  /** From 1. */
+  readonly line: number;
+  /** The field; left out when it is the line as a whole. */
+  readonly path?: string;
+  readonly message: string;
+}
+
+/** What became of a load. */
+export interface NdjsonOutcome extends BulkProgress {
+  /** Lines. */
+  readonly refused: number;
+  /** The first hundred. */
+  readonly refusals: readonly Refusal[];
+  /** What ended the load before its end. */
+  readonly failure: Failure | undefined;
+}
+
+/**
+ * Reads lines and stores what they hold. Never rejects for what a source or a database does: `failure` tells.
+ *
+ * @param bytes UTF-8. It is read no further after a failure, nor is its end waited for.
+ */
+export async function receiveNdjson(bytes: AsyncIterable<Uint8Array>, options: NdjsonOptions): Promise<NdjsonOutcome> {
+  const writer = createBulkWriter(options.store);
+  const lines = createLineReader(options);
+  let failure: Failure | undefined;
+
+  const handOver = async () => {
+    const batch = lines.take();
+    if (batch.length > 0) await writer.write(batch, lines.lastLine());
+    options.onProgress?.(writer.progress());
+  };
+  try {
+    for await (const piece of piecesOf(bytes, options)) {
+      if (piece) lines.push(piece);
+      writer.check();
+      if (lines.isFull() || !piece) await handOver();
+    }
+    lines.end();
+    await handOver();
+  } catch (error) {
+    failure = toFailure(error);
+  }
+  await writer.finish();
+  try {
+    writer.check();
+  } catch (error) {
+    failure ??= toFailure(error);
+  }
+  return { ...writer.progress(), ...lines.refused(), failure };
+}
+
+/** Makes summaries of lines, and keeps count of those that are refused. */
+function createLineReader({ idOf, isRepeatable, ...options }: NdjsonOptions) {
+  const splitter = createLineSplitter();
+  const refusals: Refusal[] = [];
+  let refused = 0;
+  let lastLine = 0;
+  let batch: Summary[] = [];
+
+  const refuse = (message: string, path = '') => {
+    refused += 1;
+    if (refused <= refusalsListedMax) refusals.push({ line: lastLine, ...(path !== '' && { path }), message });
+  };
+  const readText = (text: string) => {
+    let item: unknown;
+    try {
+      item = JSON.parse(text);
+    } catch {
+      if (text.trim() !== '') refuse(describeNonJson(text));
+      return;
+    }
+    const { content, found } = parseSummary(item, options, isRepeatable);
+    if (content) batch.push(Object.freeze({ id: idOf(content, lastLine - 1, item), ...content }));
+    const [first, ...more] = found;
+    if (first) refuse(more.length > 0 ? `${first.message} (and ${more.length} more)` : first.message, first.path);
+  };
+  const read = (lines: readonly Line[]) => {
+    for (const { text, problem } of lines) {
+      lastLine += 1;
+      if (text === undefined) refuse(problem ?? 'cannot be read');
+      // A byte order mark, as Windows begins its files.
+      else readText(lastLine === 1 && text.startsWith('\uFEFF') ? text.slice(1) : text);
+    }
+  };
+
+  return {
+    push: (bytes: Buffer) => read(splitter.push(bytes)),
+    end: () => read(splitter.end()),
+    isFull: () => batch.length >= batchMax,
+    take() {
+      const taken = batch;
+      batch = [];
+      return taken;
+    },
+    lastLine: () => lastLine,
+    refused: () => ({ refused, refusals }),
+  };
+}
+
+function describeNonJson(text: string): string {
+  const isJoined = /\}\s*\{/.test(text);
+  return isJoined
+    ? 'is not JSON, but several joined; with curl use --data-binary or -T, since -d joins lines'
+    : 'is not JSON';
+}
+
+/**
+ * The bytes in pieces; undefined whenever none have come for a while.
+ *
+ * @throws Failure when none have come for too long, or that of the signal; else what the source throws.
+ */
+async function* piecesOf(bytes: AsyncIterable<Uint8Array>, { idleTimeoutMs, signal }: NdjsonOptions) {
+  const source = bytes[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = source.next();
+      for (let idleMs = 0; await isPendingAfter(next, tickMs); ) {
+        idleMs += tickMs;
+        if (idleTimeoutMs !== undefined && idleMs >= idleTimeoutMs) {
+          throw new Failure('body_stalled', `nothing was received for ${idleTimeoutMs / 1_000} s`);
+        }
+        yield undefined;
+        signal?.throwIfAborted();
+      }
+      const { done, value } = await next;
+      if (done) return;
+      for (let start = 0; start < value.length; start += pieceBytes) {
+        const length = Math.min(pieceBytes, value.length - start);
+        yield Buffer.from(value.buffer, value.byteOffset + start, length);
+        signal?.throwIfAborted();
+      }
+    }
+  } finally {
+    // Not waited for: a source that is silent would be waited for until it speaks.
+    source.return?.().catch(() => undefined);
+  }
+}
+
+async function isPendingAfter(promise: Promise<unknown>, delayMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, delayMs, true);
+  });
+  const settled = promise.then(
+    () => false,
+    () => false,
+  );
+  return Promise.race([settled, expired]).finally(() => clearTimeout(timer));
+}
