@@ -83,9 +83,12 @@ function addWrite(app: OpenAPIHono, { store, now, bodyBytesMax, retentionSeconds
     }
     const summaries = receiveMetrics(body, c.req.header('Idempotency-Key'), { schemas, now });
     const { copies, databases } = await store.write(summaries);
-    c.header('M2pg-Copies', `${copies}/${databases}`);
     const ids = summaries.map(({ id }) => id);
-    return c.json(Array.isArray(body) ? ids : ids[0], 201);
+    // Its headers stay a plain object all the way to the socket; `c.header` would make a Headers of them and back.
+    return new Response(JSON.stringify(Array.isArray(body) ? ids : ids[0]), {
+      status: 201,
+      headers: { 'Content-Type': 'application/json', 'M2pg-Copies': `${copies}/${databases}` },
+    });
   });
 }
 
