@@ -1,11 +1,11 @@
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { from as copyFrom } from 'pg-copy-streams';
 import { type Figure, measurePairs, perSecond } from './figures.ts';
 import type { Ground, Running } from './ground.ts';
+import { peakRss } from './memory.ts';
 import { encodeCopyBatch } from './write.ts';
 
 const summaries = 1_000_000;
@@ -41,7 +41,7 @@ export async function benchBulk(ground: Ground): Promise<Figure[]> {
   const { measured, limit, ratio } = await measurePairs(
     async () => {
       const rate = await load(service, lines);
-      peaks.push(peakRssMb(service));
+      peaks.push(Math.round(peakRss(service)));
       return rate;
     },
     async () => {
@@ -89,9 +89,4 @@ async function copyRows(ground: Ground, url: URL): Promise<void> {
     await new Promise((resolve, reject) => stream.on('finish', resolve).on('error', reject).end(batch));
   }
   await client.end();
-}
-
-function peakRssMb({ pid }: Running): number {
-  const [, kilobytes] = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-  return Math.round(Number(kilobytes) / 1_024);
 }

@@ -3,8 +3,8 @@ export interface Figure {
   readonly name: string;
   readonly measured: string;
   readonly limit: string;
-  /** Median of the ratios of the pairs. */
-  readonly ratio: number;
+  /** Median of the ratios of the pairs; undefined where there is nothing to be beside. */
+  readonly ratio: number | undefined;
   /** Such as `≥ 0.60`. */
   readonly target: string;
 }
@@ -50,7 +50,7 @@ export function milliseconds(value: number): string {
 export function toTable(figures: readonly Figure[]): string {
   const rows = figures.map(
     ({ name, measured, limit, ratio, target }) =>
-      `| ${name} | ${measured} | ${limit} | ${ratio.toFixed(2)} | ${target} |`,
+      `| ${name} | ${measured} | ${limit} | ${ratio?.toFixed(2) ?? '—'} | ${target} |`,
   );
   return ['| figure | measured | beside | ratio | to reach |', '|---|---|---|---|---|', ...rows].join('\n');
 }

@@ -1,5 +1,5 @@
 /**
- * What every part of the benchmark stands on: two embedded servers as a user gets them, and processes of our own.
+ * What every part of the benchmark stands on: embedded servers as a user gets them, and processes of our own.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ const root = join(import.meta.dirname, '..');
 
 export interface Ground {
   readonly urls: readonly URL[];
-  /** Starts m2pg on the two databases. */
+  /** Starts m2pg on the databases. */
   startService(environment?: Readonly<Record<string, string>>): Promise<Running>;
   startEcho(): Promise<Running>;
   /** Opens a connection to a database, ended with the ground. */
@@ -28,9 +28,12 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-export async function prepareGround(): Promise<Ground> {
+/** Starts so many servers, all of them empty. */
+export async function prepareGround(databases: number): Promise<Ground> {
   const folder = await mkdtemp(join(tmpdir(), 'm2pg-bench-'));
-  const servers: EmbeddedServer[] = await Promise.all(['db1', 'db2'].map((name) => startEmbeddedServer(folder, name)));
+  const servers: EmbeddedServer[] = await Promise.all(
+    Array.from({ length: databases }, (_, index) => startEmbeddedServer(folder, `db${index + 1}`)),
+  );
   const urls = servers.map(({ url }) => url);
   const running = new Set<Running>();
   const clients: pg.Client[] = [];

@@ -11,13 +11,24 @@ import { join } from 'node:path';
 import { benchBulk } from './bulk.ts';
 import { type Figure, pairs, toTable } from './figures.ts';
 import { type Ground, prepareGround } from './ground.ts';
+import { benchMemory } from './memory.ts';
+import { benchNames } from './names.ts';
 import { benchRead } from './read.ts';
+import { benchShort } from './short.ts';
 import { benchWrite } from './write.ts';
 
-const parts: Readonly<Record<string, (ground: Ground) => Promise<Figure[]>>> = {
-  write: benchWrite,
-  bulk: benchBulk,
-  read: benchRead,
+interface Part {
+  readonly run: (ground: Ground) => Promise<Figure[]>;
+  readonly databases: number;
+}
+
+const parts: Readonly<Record<string, Part>> = {
+  write: { run: benchWrite, databases: 2 },
+  bulk: { run: benchBulk, databases: 2 },
+  read: { run: benchRead, databases: 2 },
+  short: { run: benchShort, databases: 3 },
+  names: { run: benchNames, databases: 2 },
+  memory: { run: benchMemory, databases: 2 },
 };
 
 const named = process.argv.slice(2);
@@ -30,9 +41,9 @@ if (unknown !== undefined) {
 const figures: Figure[] = [];
 for (const [name, part] of Object.entries(parts)) {
   if (named.length > 0 && !named.includes(name)) continue;
-  const ground = await prepareGround();
+  const ground = await prepareGround(part.databases);
   try {
-    figures.push(...(await part(ground)));
+    figures.push(...(await part.run(ground)));
   } finally {
     await ground.close();
   }
@@ -42,9 +53,9 @@ const commit = execFileSync('git', ['describe', '--always', '--dirty'], { encodi
 const [cpu] = cpus();
 const head = `# Results
 
-\`npm run bench${named.length > 0 ? ` -- ${named.join(' ')}` : ''}\` at commit ${commit}, Node ${process.version}, ${cpus().length} × ${cpu?.model}. Load generator, service and both
+\`npm run bench${named.length > 0 ? ` -- ${named.join(' ')}` : ''}\` at commit ${commit}, Node ${process.version}, ${cpus().length} × ${cpu?.model}. Load generator, service and all
 PostgreSQL servers share the machine. Medians of ${pairs} pairs, measured in turn after one that is not counted; of the
-read that is "short", medians of five reads before and five after the loss.
+reads that are "short" and of names, medians of five reads before and five after the change.
 `;
 const table = toTable(figures);
 process.stdout.write(`${table}\n`);

@@ -18,12 +18,17 @@ function summary(index: number) {
 const singles = Array.from({ length: namesCount }, (_, index) => JSON.stringify(summary(index)));
 const array = JSON.stringify(Array.from({ length: 1_000 }, (_, index) => summary(index)));
 
-async function load(url: string, connections: number, bodies: readonly string[]) {
+/** Arrays of a thousand from four clients, as fast as they are taken. */
+export function loadArrays(url: string, durationSeconds: number) {
+  return load(url, 4, [array], durationSeconds);
+}
+
+async function load(url: string, connections: number, bodies: readonly string[], durationSeconds = seconds) {
   const result = await autocannon({
     url,
     method: 'POST',
     connections,
-    duration: seconds,
+    duration: durationSeconds,
     requests: bodies.map((body) => ({ method: 'POST', body })),
   });
   if (result.non2xx > 0 || result.errors > 0) {

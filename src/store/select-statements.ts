@@ -31,8 +31,11 @@ export function selectSpansStatement(spans: readonly Span[]): Statement {
     text: `select ${summaryColumns}
       from unnest($1::text[], $2::float8[], $3::float8[]) as span (name, earliest, latest)
       join series on series.name = span.name
-      join summaries on summaries.series_id = series.id
-        and bucket between to_timestamp(span.earliest) and to_timestamp(span.latest)
+      -- Each span by the index: the planner cannot know how short they are, and might read all summaries instead.
+      cross join lateral (
+        select * from summaries
+        where summaries.series_id = series.id
+          and bucket between to_timestamp(span.earliest) and to_timestamp(span.latest) offset 0) as summaries
       limit ${rowsMax + 1}`,
     values: [spans.map(({ name }) => name), spans.map(({ from }) => from), spans.map(({ to }) => to)],
     rowMode: 'array',

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { Failure } from '../../src/domain/failure.ts';
 import { parseResolution, type Resolution } from '../../src/domain/resolution.ts';
 import type { AggregateQuery, Store } from '../../src/domain/store.ts';
 import { type Summary, statisticNames } from '../../src/domain/summary.ts';
@@ -171,4 +172,84 @@ test('reads no single summary while the databases agree', async () => {
     namesMax: 1_000,
   });
   expect((await groupsOf(found)).map(({ summaries: count }) => count)).toEqual([10, 10, 10, 10, 10]);
+});
+
+test('refuses more names than were asked for, counting only those that have data in the range', async () => {
+  const { store } = await createCopies();
+  const at = (name: string, bucket: number) => summaryOf({ name, bucket });
+  await store.write(['a', 'b', 'c'].map((name) => at(name, 1_700_000_000)));
+  await store.write(['d', 'e', 'f'].map((name) => at(name, 1_710_000_000)));
+  await store.drain();
+  const query = { namePattern: '^.$', from: 1_690_000_000, to: 1_705_000_000, timezone: 'UTC' };
+  const hours = { amount: 1, unit: 'hour' } as const;
+  const found = await store.aggregate({ ...query, resolution: hours, namesMax: 3 });
+  expect((await groupsOf(found)).map(({ name }) => name)).toEqual(['a', 'b', 'c']);
+  const refused = store.aggregate({ ...query, to: 1_720_000_000, resolution: hours, namesMax: 5 });
+  await expect(refused).rejects.toMatchObject({ code: 'read_too_large' });
+});
+
+test('gives back every connection, whether an answer is taken whole, in part or not at all', async () => {
+  const { copies, store } = await createCopies();
+  const summaries = Array.from({ length: 40 }, (_, index) => summaryOf({ name: `name.${index}` }));
+  await Promise.all(copies.map((copy) => copy.write(summaries)));
+  // So wide a range that a page holds one series.
+  const query: AggregateQuery = {
+    namePattern: undefined,
+    from: 0,
+    to: 4e9,
+    resolution: { amount: 1, unit: 'second' },
+    timezone: 'UTC',
+    namesMax: 100,
+  };
+  for (let read = 0; read < 12; read += 1) {
+    const { pages, close } = await store.aggregate(query);
+    let taken = 0;
+    if (read % 3 > 0) {
+      for await (const page of pages) {
+        taken += page.length;
+        if (read % 3 === 1 && taken > 5) break;
+      }
+    }
+    await close();
+    if (read % 3 === 2) expect(taken).toBe(40);
+  }
+});
+
+test('fails rather than be silently less when a database fails in the middle of an answer', async () => {
+  const { copies, store } = await createCopies();
+  const summaries = Array.from({ length: 40 }, (_, index) => summaryOf({ name: `name.${index}` }));
+  await Promise.all(copies.map((copy) => copy.write(summaries)));
+  const [, second] = copies;
+  const aggregate = second?.aggregate;
+  if (!second || !aggregate) throw new Error('BUG: three copies were made');
+  Object.assign(second, {
+    async aggregate(query: AggregateQuery) {
+      const found = await aggregate.call(second, query);
+      const pages = (async function* () {
+        let given = 0;
+        for await (const page of found.pages) {
+          given += 1;
+          if (given === 5) throw new Failure('unreachable', 'cannot be reached');
+          yield page;
+        }
+      })();
+      return { ...found, pages };
+    },
+  });
+  const { pages, close, complete } = await store.aggregate({
+    namePattern: undefined,
+    from: 0,
+    to: 4e9,
+    resolution: { amount: 1, unit: 'second' },
+    timezone: 'UTC',
+    namesMax: 100,
+  });
+  expect(complete).toBe(true);
+  const names: string[] = [];
+  const read = async () => {
+    for await (const page of pages) names.push(...page.map(({ name }) => name));
+  };
+  await expect(read()).rejects.toMatchObject({ code: 'incomplete' });
+  expect(names).toHaveLength(4);
+  await close();
 });
