@@ -5,7 +5,7 @@
 -- A summary is either a row of its partition or in a chunk, never both. How that stays so, whatever is written meanwhile:
 --
 -- 1. Begin: one week is taken down in `packing`, with the count of its changes so far.
--- 2. Copy: chunks are added, some series at a time. No read sees those of the pack in progress, no write waits for them.
+-- 2. Copy: chunks are added, some at a time. No read sees those of the pack in progress, no write waits for them.
 -- 3. Finish: with the partition locked, and only if nothing of the week has changed since the beginning, the partition is
 --    emptied, the row of `packing` goes away, and so the chunks are seen: one commit. Else the chunks are thrown away.
 --
@@ -59,8 +59,10 @@ create table if not exists packing (
   changes bigint not null,
   -- Another file: the partition was truncated or made anew, of which no note may be left.
   file oid not null,
-  -- The last series that is copied.
-  copied_to integer not null
+  -- The key of the last summary that is copied.
+  copied_series integer not null default -2147483648,
+  copied_bucket timestamptz not null default '-infinity',
+  copied_id uuid not null default '00000000-0000-0000-0000-000000000000'
 );
 
 create table if not exists summary_weeks (
@@ -133,18 +135,26 @@ begin
 end
 $$;
 
--- Still to be divided by the scale.
-create or replace function unpack_numbers(packed packed_numbers) returns double precision[]
+-- Those in the places `lower` to `upper`, still to be divided by the scale.
+create or replace function unpack_numbers(packed packed_numbers, lower integer, upper integer) returns double precision[]
 language sql immutable parallel safe as $$
-  select case when packed.small is not null then packed.small::double precision[]
-    when packed.medium is not null then packed.medium::double precision[] else packed.wide end
+  select case when packed.small is not null then packed.small[lower:upper]::double precision[]
+    when packed.medium is not null then packed.medium[lower:upper]::double precision[] else packed.wide[lower:upper] end
 $$;
 
 create or replace function unpack_buckets(
-  earliest timestamptz, latest timestamptz, step interval, offsets packed_numbers, scale double precision
+  earliest timestamptz, step interval, offsets packed_numbers, scale double precision, lower integer, upper integer
 ) returns timestamptz[] language sql immutable parallel safe as $$
-  select case when step is not null then array(select generate_series(earliest, latest, step))
-    else array(select earliest + number / scale * interval '1 second' from unnest(unpack_numbers(offsets)) as number) end
+  select case when step is not null
+    then array(select generate_series(earliest + (lower - 1) * step, earliest + (upper - 1) * step, step))
+    else array(select earliest + number / scale * interval '1 second'
+      from unnest(unpack_numbers(offsets, lower, upper)) as number) end
+$$;
+
+-- The place of the last of the buckets at equal distances that is not after an instant.
+create or replace function place_of(instant timestamptz, earliest timestamptz, step interval) returns integer
+language sql immutable parallel safe as $$
+  select floor(greatest(least(extract(epoch from instant - earliest) / extract(epoch from step), 2e9), -1))::integer + 1
 $$;
 
 -- The distance of buckets that lie all equally far apart; null where they do not. In seconds alone: a day may have 23 hours.
@@ -168,31 +178,39 @@ create or replace view packed_chunks as
 select * from packed_summaries where pack is distinct from (select pack from packing);
 
 -- The packed summaries of a series between two instants, inclusive. Inlined, so that only chunks of the range are touched,
--- and nothing at all where no chunk is that late.
+-- and of a chunk with buckets at equal distances only the part in the range is unpacked.
 create or replace function packed_between(series integer, oldest timestamptz, newest timestamptz)
 returns table (series_id integer, bucket timestamptz, id uuid, count double precision, mean double precision,
   median double precision, min double precision, max double precision, perc95 double precision,
   perc99 double precision, last double precision)
 language sql stable parallel safe rows 1440 as $$
   select * from (
-    select series_id, unnest(unpack_buckets(earliest, latest, step, offsets, scales[9])) as bucket, unnest(ids) as id,
-      unnest(unpack_numbers(count)) / scales[1] as count, unnest(unpack_numbers(mean)) / scales[2] as mean,
-      unnest(unpack_numbers(median)) / scales[3] as median, unnest(unpack_numbers(min)) / scales[4] as min,
-      unnest(unpack_numbers(max)) / scales[5] as max, unnest(unpack_numbers(perc95)) / scales[6] as perc95,
-      unnest(unpack_numbers(perc99)) / scales[7] as perc99, unnest(unpack_numbers(last)) / scales[8] as last
-    from packed_chunks as chunk
-    where chunk.series_id = series and chunk.latest >= oldest and chunk.earliest <= newest) as unpacked
+    select series_id, unnest(unpack_buckets(earliest, step, offsets, scales[9], lower, upper)) as bucket,
+      unnest(ids[lower:upper]) as id, unnest(unpack_numbers(count, lower, upper)) / scales[1] as count,
+      unnest(unpack_numbers(mean, lower, upper)) / scales[2] as mean,
+      unnest(unpack_numbers(median, lower, upper)) / scales[3] as median,
+      unnest(unpack_numbers(min, lower, upper)) / scales[4] as min,
+      unnest(unpack_numbers(max, lower, upper)) / scales[5] as max,
+      unnest(unpack_numbers(perc95, lower, upper)) / scales[6] as perc95,
+      unnest(unpack_numbers(perc99, lower, upper)) / scales[7] as perc99,
+      unnest(unpack_numbers(last, lower, upper)) / scales[8] as last
+    from (
+      select *,
+        case when step is null then 1 else greatest(1, place_of(oldest, earliest, step)) end as lower,
+        case when step is null then summaries else least(summaries, place_of(newest, earliest, step)) end as upper
+      from packed_chunks as chunk
+      where chunk.series_id = series and chunk.latest >= oldest and chunk.earliest <= newest and oldest <= newest
+      offset 0) as found) as unpacked
   where bucket between oldest and newest
 $$;
 
--- The last of the packed summaries of a series in one bucket, one of each chunk that has any; without unpacking the others.
+-- The last of the packed summaries of a series in one bucket, one of each chunk that has any, without unpacking the others.
 create or replace function last_packed(series integer, at timestamptz) returns table (id uuid, last double precision)
 language sql stable parallel safe as $$
-  select ids[place], (unpack_numbers(last))[place] / scales[8]
+  select ids[place], (unpack_numbers(last, place, place))[1] / scales[8]
   from (
-    select *, case when step is not null
-        then floor(extract(epoch from at - earliest) / extract(epoch from step))::integer + 1
-        else width_bucket(at, unpack_buckets(earliest, latest, step, offsets, scales[9])) end as place
+    select *, case when step is not null then place_of(at, earliest, step)
+      else width_bucket(at, unpack_buckets(earliest, step, offsets, scales[9], 1, summaries)) end as place
     from packed_chunks as chunk
-    where chunk.series_id = series and chunk.latest >= at and chunk.earliest <= at) as found
+    where chunk.series_id = series and chunk.latest >= at and chunk.earliest <= at offset 0) as found
 $$;

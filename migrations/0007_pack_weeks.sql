@@ -76,8 +76,8 @@ begin
     continue when week_start(week + 7) > least(before, (select rolled_to from rollup_state)) or has_notes(week)
       or exists (select from summary_weeks
         where monday = week and (changed_at > quiet_since or refused_changes = changes));
-    insert into packing (monday, pack, changes, file, copied_to)
-    values (week, nextval('packs'), changes_of(week), pg_relation_filenode(week_partition(week)), -2147483648);
+    insert into packing (monday, pack, changes, file)
+    values (week, nextval('packs'), changes_of(week), pg_relation_filenode(week_partition(week)));
     execute format('select count(*) >= 20 * count(distinct series_id) and count(*) > 0 from %s', week_partition(week)) into enough;
     if enough then
       return 1;
@@ -90,34 +90,26 @@ begin
 end
 $$;
 
--- Step 2: whole series of together about as many summaries as are asked for; returns 0 when all are copied.
-create or replace function copy_pack(summaries_about integer) returns integer language plpgsql as $$
+-- Step 2: so many summaries, in the order of their key; returns 0 when all are copied.
+create or replace function copy_pack(summaries_max integer) returns integer language plpgsql as $$
 declare
   state packing;
-  up_to integer;
+  copied integer;
 begin
   select * into state from packing;
   if week_partition(state.monday) is null then
     return 0;
   end if;
-  execute format('select series_id from %s where series_id > $1 order by series_id, bucket, id offset $2 limit 1',
-    week_partition(state.monday)) into up_to using state.copied_to, summaries_about;
-  if up_to is null then
-    execute format('select max(series_id) from %s where series_id > $1', week_partition(state.monday))
-      into up_to using state.copied_to;
-  end if;
-  if up_to is null then
-    return 0;
-  end if;
   execute format($copy$
-    with chunks as materialized (
+    with batch as materialized (
+      select * from %s where (series_id, bucket, id) > ($1, $2, $3) order by series_id, bucket, id limit $4),
+    chunks as materialized (
       select series_id, min(bucket) as earliest, max(bucket) as latest, count(*) as summaries, array_agg(bucket) as buckets,
         array_agg(id) as ids, array_agg(count) as count, array_agg(mean) as mean, array_agg(median) as median,
         array_agg(min) as min, array_agg(max) as max, array_agg(perc95) as perc95, array_agg(perc99) as perc99,
         array_agg(last) as last
       from (
-        select *, (row_number() over (partition by series_id order by bucket, id) - 1) / 1440 as chunk
-        from %s where series_id > $1 and series_id <= $2
+        select *, (row_number() over (partition by series_id order by bucket, id) - 1) / 1440 as chunk from batch
         order by series_id, chunk, bucket, id) as in_order
       group by series_id, chunk),
     stepped as materialized (
@@ -129,19 +121,23 @@ begin
     scaled as materialized (
       select *, array[exact_scale(count), exact_scale(mean), exact_scale(median), exact_scale(min), exact_scale(max),
         exact_scale(perc95), exact_scale(perc99), exact_scale(last), exact_scale(offsets)] as scales
-      from shifted)
-    insert into packed_summaries (series_id, earliest, latest, summaries, pack, step, offsets, scales, ids,
-      count, mean, median, min, max, perc95, perc99, last)
-    select series_id, earliest, latest, summaries, $3, step,
-      case when step is null then pack_numbers(offsets, scales[9]) end,
-      array(select coalesce(scale, 1) from unnest(scales) with ordinality as listed (scale, place) order by place), ids,
-      pack_numbers(count, scales[1]), pack_numbers(mean, scales[2]), pack_numbers(median, scales[3]),
-      pack_numbers(min, scales[4]), pack_numbers(max, scales[5]), pack_numbers(perc95, scales[6]),
-      pack_numbers(perc99, scales[7]), pack_numbers(last, scales[8])
-    from scaled
-    $copy$, week_partition(state.monday)) using state.copied_to, up_to, state.pack;
-  update packing set copied_to = up_to;
-  return 1;
+      from shifted),
+    packed as (
+      insert into packed_summaries (series_id, earliest, latest, summaries, pack, step, offsets, scales, ids,
+        count, mean, median, min, max, perc95, perc99, last)
+      select series_id, earliest, latest, summaries, $5, step,
+        case when step is null then pack_numbers(offsets, scales[9]) end,
+        array(select coalesce(scale, 1) from unnest(scales) with ordinality as listed (scale, place) order by place), ids,
+        pack_numbers(count, scales[1]), pack_numbers(mean, scales[2]), pack_numbers(median, scales[3]),
+        pack_numbers(min, scales[4]), pack_numbers(max, scales[5]), pack_numbers(perc95, scales[6]),
+        pack_numbers(perc99, scales[7]), pack_numbers(last, scales[8])
+      from scaled)
+    update packing set copied_series = series_id, copied_bucket = bucket, copied_id = id
+    from (select * from batch order by series_id desc, bucket desc, id desc limit 1) as newest
+    $copy$, week_partition(state.monday))
+    using state.copied_series, state.copied_bucket, state.copied_id, summaries_max, state.pack;
+  get diagnostics copied = row_count;
+  return copied;
 end
 $$;
 
@@ -178,7 +174,7 @@ $$;
 
 -- One step of the work on this database. `step`: begun, copied, packed, changed (all of the work is thrown away), locked
 -- (left to the next run), or idle when there is nothing to do or another process is at it.
-create or replace function pack_summaries(before timestamptz, quiet_since timestamptz, summaries_about integer)
+create or replace function pack_summaries(before timestamptz, quiet_since timestamptz, summaries_max integer)
 returns table (step text, week text) language plpgsql as $$
 begin
   if not pg_try_advisory_xact_lock(hashtext('m2pg pack')) then
@@ -188,7 +184,7 @@ begin
     week := (select to_char(monday, 'YYYY-MM-DD') from packing);
   else
     week := (select to_char(monday, 'YYYY-MM-DD') from packing);
-    step := case when copy_pack(summaries_about) = 1 then 'copied' else finish_pack() end;
+    step := case when copy_pack(summaries_max) = 1 then 'copied' else finish_pack() end;
   end if;
   return next;
 end

@@ -63,7 +63,8 @@ export async function serve(config: Config): Promise<void> {
   const server = await listen(app, config);
   announce(server, config, opened, observe);
   const stopping = new AbortController();
-  const maintenance = maintainForever({ databases, retentionSeconds, now, observe }, stopping.signal);
+  const { packAfterSeconds } = config;
+  const maintenance = maintainForever({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
 
   const signal = await signalled;
   observe({ type: 'stopping', signal });
