@@ -124,6 +124,9 @@ test('counts a summary once that is sent again to a packed week, and one that is
 
 test('reads what comes late along, keeps the roll-ups right, and packs it too when it is quiet again', async () => {
   const { url, store, rollUp } = await preparePacked(minutes(30));
+  // Nothing has changed: what is rolled up stays.
+  const rolledUpHours = 'select count(*)::int as hours from hourly_rollups, rollup_state where start < rolled_to';
+  expect(await runSql(url, rolledUpHours)).toEqual([{ hours: 2 }]);
   await store.write(minutes(20, 30));
   const digest = `select count(*)::int as summaries, bit_xor(uuid_hash_extended(id, 0)) as hash from (
     select id from summaries union all select packed.id from series
