@@ -143,7 +143,9 @@ end
 $$;
 
 -- Step 3. Under the lock every change that was made has left its note, and none can be made. It is held for the time that
--- it takes to empty a table; who cannot have it soon tries again at the next run.
+-- it takes to empty a table; who cannot have it soon tries again at the next run. A statement that reads has its locks before
+-- its snapshot, so it sees the rows or the chunks; but whoever keeps one snapshot for several statements and comes to the
+-- partition only after it was emptied sees neither.
 create or replace function finish_pack() returns text language plpgsql set lock_timeout = '200ms' as $$
 declare
   state packing;

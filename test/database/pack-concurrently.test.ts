@@ -125,8 +125,11 @@ test('keeps out the change of a writer who has not committed yet when the work b
   await writer.query('begin');
   await writer.query(`delete from summaries where bucket = to_timestamp($1)`, [monday]);
   expect(await packWhile(url)).toBe('locked');
+  // It commits while the work waits for the week.
+  const finishing = packWhile(url, ['locked']);
+  await sleep(80);
   await writer.query('commit');
-  expect(await packWhile(url)).toBe('changed');
+  expect(await finishing).toBe('changed');
   expect(await whereTheyAre(url)).toEqual({ rows: 18, packed: 0 });
 });
 

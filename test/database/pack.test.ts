@@ -36,7 +36,7 @@ const edges = [
 ];
 const anyDouble = fc.oneof(
   fc.constantFrom(...edges),
-  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.double({ min: -1e300, max: 1e300, noNaN: true }),
   fc.integer().map((value) => value / 100),
 );
 
@@ -188,10 +188,7 @@ test('throws the work away when the week changes under it, whatever changes it a
     () => store.write([{ ...late, id: v7() }]).then(rollUp),
     () => runSql(url, 'delete from summaries where id = $1', [late.id]),
     () => runSql(url, `update ${partition} set mean = 7 where bucket = to_timestamp($1)`, [monday]).then(rollUp),
-    () =>
-      runSql(url, `truncate ${partition}`)
-        .then(() => store.write(minutes(10)))
-        .then(rollUp),
+    () => runSql(url, `truncate ${partition}`),
   ];
   for (const change of changes) {
     expect([await packStep(url), await packStep(url)]).toEqual(['begun', 'copied']);
@@ -201,6 +198,8 @@ test('throws the work away when the week changes under it, whatever changes it a
     expect(await whereTheyAre(url)).toEqual({ rows: before.length, packed: 0 });
     await rollUp();
   }
+  await store.write(minutes(10));
+  await rollUp();
   const before = await bitsOf(url);
   await packAll(url);
   expect(await bitsOf(url)).toEqual(before);
