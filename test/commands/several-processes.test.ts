@@ -1,5 +1,7 @@
 import { Agent, request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { blockInserts } from '../support/block-inserts.ts';
 import { freshFolder, postmasterPids, startEmbeddedService } from '../support/embedded-service.ts';
 import { freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
 import { childrenOf, isRunning, signalProcess } from '../support/processes.ts';
@@ -105,7 +107,7 @@ test.each([
   ['the primary', (service: Together) => [service.process.pid ?? 0]],
   ['all processes, as Ctrl-C does', (service: Together) => [...service.workers(), service.process.pid ?? 0]],
 ])('SIGTERM to %s under load: what was asked is answered, and nothing stays behind', async (_, targets) => {
-  const service = await startTogether(2);
+  const service = await startTogether(2, { WRITE_TIMEOUT_MS: '30000' });
   const workers = service.workers();
   const outcomes: { sentAtMs: number; status?: number; error?: unknown }[] = [];
   let isOver = false;
@@ -122,8 +124,13 @@ test.each([
     }
   });
   await eventually(() => expect(outcomes.length).toBeGreaterThan(100));
+  // Each client now waits for an answer.
+  const release = await Promise.all(service.urls.map(blockInserts));
+  await sleep(500);
   const signalledAtMs = performance.now();
   for (const pid of targets(service)) signalProcess(pid, 'SIGTERM');
+  await sleep(500);
+  await Promise.all(release.map((give) => give()));
   expect(await service.exited()).toBe(0);
   expect(performance.now() - signalledAtMs).toBeLessThan(8_000);
   isOver = true;
