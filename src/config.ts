@@ -20,6 +20,8 @@ export interface Config {
   readonly retentionSeconds: number | undefined;
   readonly bodyBytesMax: number;
   readonly poolSizeMax: number;
+  /** Processes that serve on one port. */
+  readonly webConcurrency: number;
   readonly logLevel: (typeof logLevels)[number];
 }
 
@@ -66,6 +68,7 @@ const schema = z.object({
   RETENTION: retention.optional(),
   BODY_BYTES_MAX: whole(1_024, 256 * 1_024 * 1_024, 'bytes').default(8 * 1_024 * 1_024),
   POOL_SIZE_MAX: whole(2, 1_000, 'connections').default(8),
+  WEB_CONCURRENCY: whole(1, 64, 'processes').default(1),
   LOG_LEVEL: z.enum(logLevels, { error: `expected one of ${logLevels.join(', ')}` }).default('info'),
   PGSSLMODE: z
     .string()
@@ -111,6 +114,7 @@ export function readConfig(environment: Environment): Config {
     retentionSeconds: data.RETENTION,
     bodyBytesMax: data.BODY_BYTES_MAX,
     poolSizeMax: data.POOL_SIZE_MAX,
+    webConcurrency: data.WEB_CONCURRENCY,
     logLevel: data.LOG_LEVEL,
   });
 }

@@ -33,6 +33,7 @@ test('needs nothing, and has the documented defaults', () => {
     retentionSeconds: undefined,
     bodyBytesMax: 8 * 1_024 * 1_024,
     poolSizeMax: 8,
+    webConcurrency: 1,
     logLevel: 'info',
   });
 });
@@ -57,6 +58,7 @@ describe('a variable', () => {
     ['RETENTION', '52w', { retentionSeconds: 52 * 7 * 86_400 }],
     ['BODY_BYTES_MAX', '1048576', { bodyBytesMax: 1_048_576 }],
     ['POOL_SIZE_MAX', '2', { poolSizeMax: 2 }],
+    ['WEB_CONCURRENCY', '64', { webConcurrency: 64 }],
     ['LOG_LEVEL', 'silent', { logLevel: 'silent' }],
     ['PGSSLMODE', 'verify-full', { sslMode: 'verify-full' }],
   ])('%s may be %s', (name, value, expected) => {
@@ -71,6 +73,7 @@ describe('a variable', () => {
     ['RETENTION', ['0d', '90', '90 d', '-1d', '1.5w', '6mo', 'forever', '100000d']],
     ['BODY_BYTES_MAX', ['0', '1023', '8MiB', '268435457']],
     ['POOL_SIZE_MAX', ['0', '1', '1001', 'many']],
+    ['WEB_CONCURRENCY', ['0', '65', '1.5', 'auto']],
     ['LOG_LEVEL', ['verbose', 'INFO']],
     ['PGSSLMODE', ['yes', 'verify']],
   ])('%s is refused as any of %j, with its name, what is expected and what was given', (name, values) => {
