@@ -1,10 +1,14 @@
-import { v5, v7 } from 'uuid';
+import { v5 } from 'uuid';
+import { createIds } from './ids.ts';
 import { type StatisticName, statisticNames } from './summary.ts';
 
 /** A random UUID, ours for good: ids from idempotency keys are names in this namespace (RFC 9562, section 5.5). */
 const namespace = '346fe681-c42b-444a-8a25-45f52dc67f93';
 
 type Content = { readonly name: string; readonly bucket: number } & Readonly<Record<StatisticName, number>>;
+
+/** One for the whole process: its ids sort by time of arrival, whichever request they are for. */
+const newId = createIds(Date.now);
 
 /** Gives the id of the summary at a position of a request body. */
 export type SummaryId = (content: Content, position: number) => string;
@@ -17,7 +21,7 @@ export type SummaryId = (content: Content, position: number) => string;
  * others and overwrites nothing.
  */
 export function summaryIds(idempotencyKey: string | undefined): SummaryId {
-  if (idempotencyKey === undefined) return () => v7();
+  if (idempotencyKey === undefined) return newId;
   return (content, position) => {
     const statistics = statisticNames.map((statistic) => content[statistic]);
     return v5(JSON.stringify([idempotencyKey, position, content.name, content.bucket, ...statistics]), namespace);

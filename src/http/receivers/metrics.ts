@@ -35,8 +35,9 @@ export function receiveMetrics(
   const idOf = summaryIds(idempotencyKey);
   const receiveOne = (item: unknown, position: number, prefix: string): Summary | undefined => {
     const { content, found } = parse(item, schemas, now, idempotencyKey !== undefined);
-    problems.push(...found.map(({ path, message }) => ({ path: [prefix, path].filter(Boolean).join('.'), message })));
-    return content && Object.freeze({ id: idOf(content, position), ...content });
+    for (const { path, message } of found) problems.push({ path: [prefix, path].filter(Boolean).join('.'), message });
+    // What was parsed is ours alone, so it is completed rather than copied.
+    return content && Object.freeze(Object.assign(content, { id: idOf(content, position) }));
   };
   const received = Array.isArray(body)
     ? body.map((item, index) => receiveOne(item, index, String(index)))
@@ -57,6 +58,8 @@ function checkKey(key: string | undefined): void {
   throw invalidRequest({ path: 'Idempotency-Key', message: `expected 1 to ${idempotencyKeyBytesMax} bytes` });
 }
 
+const none: readonly Problem[] = [];
+
 /** Exactly one of `content` and a non-empty `found`. */
 interface Parsed {
   readonly content?: Content;
@@ -69,7 +72,7 @@ function parse(item: unknown, schemas: SummarySchemas, now: () => number, hasKey
   }
   if (!Object.hasOwn(item, 'value')) {
     const parsed = schemas.summary.safeParse(item);
-    return parsed.success ? { content: parsed.data, found: [] } : { found: problemsOf(parsed.error.issues) };
+    return parsed.success ? { content: parsed.data, found: none } : { found: problemsOf(parsed.error.issues) };
   }
   const mixed = statisticNames.filter((statistic) => Object.hasOwn(item, statistic));
   if (mixed.length > 0) {
@@ -84,7 +87,7 @@ function parse(item: unknown, schemas: SummarySchemas, now: () => number, hasKey
     // "Now" would be another instant in each repetition, and the repetition would be counted again.
     return { found: [{ path: 'bucket', message: 'missing; with an Idempotency-Key a raw point needs its bucket' }] };
   }
-  return { content: rawPoint(name, bucket ?? now(), value), found: [] };
+  return { content: rawPoint(name, bucket ?? now(), value), found: none };
 }
 
 function problemsOf(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): Problem[] {
