@@ -1,4 +1,3 @@
-import { validate, version } from 'uuid';
 import { expect, test } from 'vitest';
 import { statisticNames } from '../../src/domain/summary.ts';
 import { importedIds, summaryIds } from '../../src/domain/summary-id.ts';
