@@ -1,3 +1,4 @@
+import { version } from 'uuid';
 import { expect, test } from 'vitest';
 import { statisticNames } from '../../src/domain/summary.ts';
 import { importedIds, summaryIds } from '../../src/domain/summary-id.ts';
