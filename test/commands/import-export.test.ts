@@ -261,5 +261,5 @@ describe('export', () => {
 
 test.each(['import', 'export'])('%s --help needs no configuration', async (command) => {
   const { code, stdout } = await runToEnd([command, '--help'], [], { env: { DATABASE_URLS: 'nonsense' } });
-  expect([code, stdout]).toEqual([0, expect.stringContaining(`usage: node src/main.ts ${command}`)]);
+  expect([code, stdout]).toEqual([0, expect.stringContaining(`usage: m2pg ${command}`)]);
 });
