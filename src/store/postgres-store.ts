@@ -10,6 +10,13 @@
  *
  * Nothing about the database is remembered here, so that nothing remembered can be wrong after it was emptied,
  * restored or replaced behind our back.
+ *
+ * Refused, each measured as a share of the processor time that a write takes in the service and both databases together:
+ *
+ * - To remember the ids of names. That saves 3 % at 64 clients with one summary each and at most 5 % in arrays of 1,000,
+ *   while after a restore a remembered id may be that of another name.
+ * - COPY binary after the names were looked up. That saves less than 10 %: of PostgreSQL's 2.7 µs a summary, 0.1 in
+ *   batches of 1,000 and 0.2 in batches of 5,000. It costs a round trip more, and knows no ON CONFLICT.
  */
 import { float8Array, int4Array, textArray, timestamptzArray, uuidArray } from '../database/binary-array.ts';
 import type { Database } from '../database/database.ts';
