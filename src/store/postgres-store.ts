@@ -41,8 +41,8 @@ const commitsAtOnceMax = 2;
 
 /**
  * Below it, what two small commits cost the processors is more than what waiting for the disk leaves idle. Measured at
- * 64 clients with one summary each: service and databases together took 48 µs a write where one commit waited for the
- * other, and 56 µs where two ran at once.
+ * 64 clients with one summary each: service and databases together took 48 µs a write with this bound, and 56 µs where
+ * two ran at once whenever they could.
  */
 const pendingMin = 500;
 
