@@ -18,6 +18,8 @@ export interface Config {
   readonly readTimeoutMs: number;
   /** Undefined: kept for ever. */
   readonly retentionSeconds: number | undefined;
+  /** How long ago a week must have ended to be packed. Undefined: none is. */
+  readonly packAfterSeconds: number | undefined;
   readonly bodyBytesMax: number;
   readonly poolSizeMax: number;
   /** Processes that serve on one port. */
@@ -49,12 +51,21 @@ const whole = (least: number, most: number, unit: string) =>
 const portRange = { error: 'expected a port, a whole number between 0 and 65535' };
 const port = z.coerce.number(portRange).int(portRange).min(0, portRange).max(65_535, portRange);
 
-const retentionUnitDays: Record<string, number> = { d: 1, w: 7 };
+const unitDays: Record<string, number> = { d: 1, w: 7 };
+
+/** Of days or weeks such as 90d. */
+const toSeconds = (text: string) => Number(text.slice(0, -1)) * (unitDays[text.slice(-1)] ?? Number.NaN) * 86_400;
 
 const retention = z
   .string()
   .regex(/^[1-9]\d{0,4}[dw]$/, { error: 'expected days or weeks such as 90d or 52w; unset: keep for ever' })
-  .transform((text) => Number(text.slice(0, -1)) * (retentionUnitDays[text.slice(-1)] ?? Number.NaN) * 86_400);
+  .transform(toSeconds);
+
+const packAfter = z
+  .string()
+  .regex(/^([1-9]\d{0,4}[dw]|never)$/, { error: 'expected days or weeks such as 14d or 4w, or never' })
+  .default('14d')
+  .transform((text) => (text === 'never' ? undefined : toSeconds(text)));
 
 const schema = z.object({
   PORT: port.default(8_080),
@@ -66,6 +77,7 @@ const schema = z.object({
   WRITE_TIMEOUT_MS: whole(10, 600_000, 'milliseconds').default(2_000),
   READ_TIMEOUT_MS: whole(10, 600_000, 'milliseconds').default(10_000),
   RETENTION: retention.optional(),
+  PACK_AFTER: packAfter,
   BODY_BYTES_MAX: whole(1_024, 256 * 1_024 * 1_024, 'bytes').default(8 * 1_024 * 1_024),
   POOL_SIZE_MAX: whole(2, 1_000, 'connections').default(8),
   WEB_CONCURRENCY: whole(1, 64, 'processes').default(1),
@@ -112,6 +124,7 @@ export function readConfig(environment: Environment): Config {
     writeTimeoutMs: data.WRITE_TIMEOUT_MS,
     readTimeoutMs: data.READ_TIMEOUT_MS,
     retentionSeconds: data.RETENTION,
+    packAfterSeconds: data.PACK_AFTER,
     bodyBytesMax: data.BODY_BYTES_MAX,
     poolSizeMax: data.POOL_SIZE_MAX,
     webConcurrency: data.WEB_CONCURRENCY,

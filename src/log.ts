@@ -82,6 +82,8 @@ function describe(o: Observation): Line {
       return ['debug', o.elected ? `${o.database} maintained` : `${o.database} is maintained by another process`];
     case 'rolled_up':
       return ['debug', `${o.database} brought its roll-ups up to date`, { steps: o.steps }];
+    case 'week_packed':
+      return ['info', `${o.database} packed the week of ${o.monday}`];
     case 'maintenance_failed':
       return ['warn', `${o.database} was not maintained: it ${o.failure.message}`, reasons(o.failure)];
     case 'write_committed':

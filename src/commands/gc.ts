@@ -15,9 +15,9 @@ export async function collectGarbage(config: Config): Promise<void> {
     });
   }
   await Promise.all(databases.map((database) => database.start()));
-  const { retentionSeconds } = config;
+  const { retentionSeconds, packAfterSeconds } = config;
   const now = () => Date.now() / 1000;
-  await maintainForever({ databases, retentionSeconds, now, observe }, stopping.signal);
+  await maintainForever({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
   await close();
   observe({ type: 'stopped', clean: true });
 }

@@ -33,7 +33,8 @@ async function serveAlone(config: Config): Promise<void> {
   const { retentionSeconds } = config;
   const now = () => Date.now() / 1000;
   const stopping = new AbortController();
-  const maintenance = maintainForever({ databases, retentionSeconds, now, observe }, stopping.signal);
+  const { packAfterSeconds } = config;
+  const maintenance = maintainForever({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
 
   const signal = await signalled;
   stopping.abort();

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Database } from './database.ts';
+import { type PackOptions, packOnce } from './pack.ts';
 import { rollUpOnce } from './roll-up.ts';
 
 /** A partition is ready long before its week begins, so that no write has to make it. */
@@ -13,9 +14,13 @@ const partitionsEveryMs = 3_600_000;
 /** A read takes from summaries what is not rolled up yet: the fewer the better. With nothing to do it costs three look-ups. */
 const rollUpsEveryMs = 60_000;
 
-/** Those of the weeks that were dropped. Nobody reads them any more: what an interruption leaves behind is only room. */
-const dropRollups = `
+/** A week a run at most: years of them are packed within days, and nobody notices. */
+const packEveryMs = 3_600_000;
+
+/** Of the weeks that were dropped. Nobody reads them any more: what an interruption leaves behind is only room. */
+const dropChunksAndRollups = `
   with week as (select date_trunc('week', to_timestamp($1::float8), 'UTC') as start),
+    packed as (delete from packed_summaries using week where latest < week.start),
     hourly as (delete from hourly_rollups using week where hourly_rollups.start < week.start)
   delete from daily_rollups using week where daily_rollups.start < week.start`;
 
@@ -38,7 +43,7 @@ export async function maintainOnce({ databases, retentionSeconds, now, observe }
     try {
       const { rows } = await database.query('maintain', { text, values: [oldest, weeksAhead] });
       const { elected, created, dropped } = rows[0];
-      if (dropped.length > 0) await database.query('maintain', { text: dropRollups, values: [oldest] });
+      if (dropped.length > 0) await database.query('maintain', { text: dropChunksAndRollups, values: [oldest] });
       for (const monday of created) observe({ type: 'partition_created', database: name, monday });
       for (const partition of dropped) observe({ type: 'partition_dropped', database: name, partition });
       observe({ type: 'maintenance_done', database: name, elected });
@@ -50,7 +55,7 @@ export async function maintainOnce({ databases, retentionSeconds, now, observe }
 }
 
 /** Maintains every database now and again, until the signal. Several processes may: one is elected each time. */
-export async function maintainForever(options: MaintainOptions, signal: AbortSignal): Promise<void> {
+export async function maintainForever(options: MaintainOptions & PackOptions, signal: AbortSignal): Promise<void> {
   const repeat = async (work: () => Promise<void>, everyMs: number) => {
     while (!signal.aborted) {
       await work();
@@ -60,5 +65,6 @@ export async function maintainForever(options: MaintainOptions, signal: AbortSig
   await Promise.all([
     repeat(() => maintainOnce(options), partitionsEveryMs),
     repeat(() => rollUpOnce(options, signal), rollUpsEveryMs),
+    repeat(() => packOnce(options, signal), packEveryMs),
   ]);
 }

@@ -16,7 +16,10 @@ const isIncomplete = `
     to_regprocedure('create_summaries_week(date)'),
     to_regprocedure('maintain_summaries(timestamptz, integer)'), to_regclass('rollup_state'),
     to_regclass('hourly_rollups'), to_regclass('daily_rollups'), to_regclass('dirty_hours'),
-    to_regprocedure('roll_up(timestamptz, integer)')) > 0 as incomplete`;
+    to_regprocedure('roll_up(timestamptz, integer)'),
+    to_regclass('packed_chunks'), to_regclass('packing'), to_regclass('summary_weeks'),
+    to_regprocedure('packed_between(integer, timestamptz, timestamptz)'),
+    to_regprocedure('pack_summaries(timestamptz, timestamptz, integer)')) > 0 as incomplete`;
 
 /** Elects one of several processes that migrate at once; a random number, ours for good. */
 const lockValue = 5_912_204_387_116_021;

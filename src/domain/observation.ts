@@ -31,6 +31,7 @@ export type Observation =
   | { readonly type: 'partition_dropped'; readonly database: string; readonly partition: string }
   | { readonly type: 'maintenance_done'; readonly database: string; readonly elected: boolean }
   | { readonly type: 'rolled_up'; readonly database: string; readonly steps: number }
+  | { readonly type: 'week_packed'; readonly database: string; readonly monday: string }
   | { readonly type: 'maintenance_failed'; readonly database: string; readonly failure: Failure }
   | {
       readonly type: 'write_committed';

@@ -56,8 +56,8 @@ export function countNamesStatement({ namePattern, from, to, namesMax }: Aggrega
   return {
     text: `select count(*)::integer as names from (
         select from series where ($1::text is null or name ~ $1) and exists (
-          select from summaries
-          where series_id = series.id and bucket between to_timestamp($2::float8) and to_timestamp($3::float8))
+          select from summaries where series_id = series.id and ${inRange('bucket')}
+          union all select from packed_chunks where series_id = series.id and ${isTouched})
         limit $4) as found`,
     values: [namePattern ?? null, from, to, namesMax + 1],
   };
@@ -84,22 +84,34 @@ type At = (instant: string) => string;
 /** Also where another condition says it already: the planner looks only at the weeks that it names. */
 const inRange = (bucket: string) => `${bucket} between to_timestamp($2::float8) and to_timestamp($3::float8)`;
 
+/** Of a chunk of packed summaries: that it may hold some of the range. */
+const isTouched = 'latest >= to_timestamp($2::float8) and earliest <= to_timestamp($3::float8)';
+
 /** Every summary of the range, merged. */
 function mergeRows(start: At): string {
-  const rows = `select * from summaries where series_id in (select id from matched) and ${inRange('bucket')}`;
+  const rows = `
+    select * from summaries where series_id in (select id from matched) and ${inRange('bucket')}
+    union all select packed.*
+    from matched cross join lateral packed_between(matched.id, to_timestamp($2::float8), to_timestamp($3::float8)) as packed`;
   return `merged as (${mergeSummaries(rows, start)})`;
 }
 
 /**
  * Merges summaries. The last is looked up by the latest bucket, one index descent for each group of several: half the
- * time of an ordered aggregate.
+ * time of an ordered aggregate. Where none of the range is packed, chunks are not looked into.
  */
 function mergeSummaries(rows: string, start: At): string {
+  const newest = `
+    select newest.id, newest.last from summaries as newest
+    where newest.series_id = groups.series_id and newest.bucket = latest and ${inRange('newest.bucket')}
+    order by newest.id desc limit 1`;
   return `
-    select *, case when summaries = 1 then greatest_last else (
-        select newest.last from summaries as newest
-        where newest.series_id = groups.series_id and newest.bucket = latest and ${inRange('newest.bucket')}
-        order by newest.id desc limit 1) end as last
+    select *, case when summaries = 1 then greatest_last
+      when exists (select from packed_chunks where ${isTouched}) then (
+        select stored.last
+        from ((${newest}) union all select * from last_packed(groups.series_id, groups.latest)) as stored
+        order by stored.id desc limit 1)
+      else (select last from (${newest}) as live) end as last
     from (
       select series_id, ${start('bucket')} as start, min(bucket) as earliest, max(bucket) as latest,
         count(*)::integer as summaries, bit_xor(uuid_hash_extended(id, 0)) as hash, sum(count) as count,
@@ -169,8 +181,10 @@ function mergeRollUps(start: At, isInDays: boolean): string {
         union all select series_id, hour, hour + ${hour} - ${tick} from dirty) as span
       cross join lateral (
         select * from summaries
-        where summaries.series_id = span.series_id and bucket between lower and upper and ${inRange('bucket')} offset 0
-      ) as rows`,
+        where summaries.series_id = span.series_id and bucket between lower and upper and ${inRange('bucket')}
+        union all select * from packed_between(span.series_id,
+          greatest(lower, to_timestamp($2::float8)), least(upper, to_timestamp($3::float8)))
+        offset 0) as rows`,
       start,
     )}),
     merged as (

@@ -11,14 +11,19 @@ import { type Summary, statisticNames } from '../domain/summary.ts';
 /** What a read may fetch from one database, which bounds its memory: about 300 bytes each. */
 export const rowsMax = 500_000;
 
-const summaryColumns = `series.name, extract(epoch from bucket)::float8, summaries.id, ${statisticNames.join(', ')}`;
+const columns = `extract(epoch from bucket)::float8, stored.id, ${statisticNames.join(', ')}`;
 
 /** Single summaries; rows for `toSummary`. */
 export function selectStatement({ namePattern, from, to }: SummaryQuery): Statement {
   return {
-    text: `select ${summaryColumns} from series join summaries on summaries.series_id = series.id
-      where ($1::text is null or series.name ~ $1)
-        and bucket between to_timestamp($2::float8) and to_timestamp($3::float8)
+    text: `
+      with matched as materialized (select id, name from series where $1::text is null or name ~ $1)
+      select name, ${columns} from (
+        select matched.name, summaries.* from matched join summaries on summaries.series_id = matched.id
+        where bucket between to_timestamp($2::float8) and to_timestamp($3::float8)
+        union all select matched.name, packed.* from matched
+        cross join lateral packed_between(matched.id, to_timestamp($2::float8), to_timestamp($3::float8)) as packed
+      ) as stored
       limit ${rowsMax + 1}`,
     values: [namePattern ?? null, from, to],
     rowMode: 'array',
@@ -28,14 +33,18 @@ export function selectStatement({ namePattern, from, to }: SummaryQuery): Statem
 /** The single summaries of some spans, which must not overlap; rows for `toSummary`. */
 export function selectSpansStatement(spans: readonly Span[]): Statement {
   return {
-    text: `select ${summaryColumns}
+    text: `
+      select series.name, ${columns}
       from unnest($1::text[], $2::float8[], $3::float8[]) as span (name, earliest, latest)
       join series on series.name = span.name
       -- Each span by the index: the planner cannot know how short they are, and might read all summaries instead.
       cross join lateral (
         select * from summaries
         where summaries.series_id = series.id
-          and bucket between to_timestamp(span.earliest) and to_timestamp(span.latest) offset 0) as summaries
+          and bucket between to_timestamp(span.earliest) and to_timestamp(span.latest)
+        union all
+        select * from packed_between(series.id, to_timestamp(span.earliest), to_timestamp(span.latest))
+        offset 0) as stored
       limit ${rowsMax + 1}`,
     values: [spans.map(({ name }) => name), spans.map(({ from }) => from), spans.map(({ to }) => to)],
     rowMode: 'array',

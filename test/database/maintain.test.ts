@@ -143,7 +143,8 @@ test('begins at once and ends at the signal', async () => {
   const stopping = new AbortController();
   const done = Promise.withResolvers<void>();
   const observe = ({ type }: Observation) => type === 'maintenance_done' && done.resolve();
-  const options = { databases: [database], retentionSeconds: undefined, now: nowSeconds, observe };
+  const untouched = { retentionSeconds: undefined, packAfterSeconds: undefined };
+  const options = { databases: [database], ...untouched, now: nowSeconds, observe };
   const maintaining = maintainForever(options, stopping.signal);
   await done.promise;
   stopping.abort();

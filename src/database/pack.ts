@@ -1,0 +1,62 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { toFailure } from '../domain/failure.ts';
+import type { Observe } from '../domain/observation.ts';
+import type { Database } from './database.ts';
+
+/** A quarter of a second of work; whole days of a summary a minute. */
+const summariesMax = 50_400;
+
+/** Late summaries rarely come alone: who sent one is likely to be at it still. */
+const quietSeconds = 86_400;
+
+/** The lock that ends the work waits for reads of the week, and lets none begin meanwhile: for 0.2 s, then again later. */
+const triesMax = 10;
+const triesEveryMs = 3_000;
+
+const step = 'select * from pack_summaries(to_timestamp($1::float8), to_timestamp($2::float8), $3)';
+
+export interface PackOptions {
+  readonly databases: readonly Database[];
+  /** How long ago a week must have ended. Undefined: none is packed. */
+  readonly packAfterSeconds: number | undefined;
+  /** Unix seconds. */
+  readonly now: () => number;
+  readonly observe: Observe;
+}
+
+/**
+ * Packs one week of every database, the oldest that is due, or goes on with the one that was begun. Rests after each step
+ * three times as long as it took: a quarter of one processor of the server at most. What is interrupted goes on at the
+ * next run. A failure of one database is observed and keeps none of the others from it.
+ */
+export async function packOnce(options: PackOptions, signal?: AbortSignal): Promise<void> {
+  const { databases, packAfterSeconds, observe } = options;
+  if (packAfterSeconds === undefined) return;
+  const work = databases.map(async (database) => {
+    try {
+      await packWeek(database, options, packAfterSeconds, signal);
+    } catch (error) {
+      observe({ type: 'maintenance_failed', database: database.name, failure: toFailure(error) });
+    }
+  });
+  await Promise.all(work);
+}
+
+async function packWeek(
+  database: Database,
+  { now, observe }: PackOptions,
+  packAfterSeconds: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const rest = (ms: number) => sleep(ms, undefined, signal && { signal }).catch(() => undefined);
+  for (let tries = 0; tries < triesMax && !signal?.aborted; ) {
+    const begun = performance.now();
+    const values = [now() - packAfterSeconds, now() - quietSeconds, summariesMax];
+    const { rows } = await database.query('maintain', { text: step, values });
+    const [{ step: done, week }] = rows;
+    if (done === 'packed') observe({ type: 'week_packed', database: database.name, monday: week });
+    if (!['begun', 'copied', 'locked'].includes(done)) return;
+    if (done === 'locked') tries += 1;
+    await rest(done === 'locked' ? triesEveryMs : 3 * (performance.now() - begun));
+  }
+}
