@@ -58,8 +58,8 @@ export async function serveTogether(config: Config): Promise<void> {
     const port = await Promise.race([workers.start(), signalled]);
     if (typeof port === 'number') {
       announce(port, config, opened, observe);
-      const { retentionSeconds } = config;
-      maintenance = maintainForever({ databases, retentionSeconds, now, observe }, stopping.signal);
+      const { retentionSeconds, packAfterSeconds } = config;
+      maintenance = maintainForever({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
     }
     const signal = await Promise.race([signalled, workers.failed]);
     observe({ type: 'stopping', signal });
