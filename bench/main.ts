@@ -15,6 +15,7 @@ import { benchMemory } from './memory.ts';
 import { benchNames } from './names.ts';
 import { benchRead } from './read.ts';
 import { benchShort } from './short.ts';
+import { benchStorage } from './storage.ts';
 import { benchWrite } from './write.ts';
 
 interface Part {
@@ -28,6 +29,7 @@ const parts: Readonly<Record<string, Part>> = {
   read: { run: benchRead, databases: 2 },
   short: { run: benchShort, databases: 3 },
   names: { run: benchNames, databases: 2 },
+  storage: { run: benchStorage, databases: 1 },
   memory: { run: benchMemory, databases: 2 },
 };
 

@@ -213,4 +213,5 @@ language sql stable parallel safe as $$
       else width_bucket(at, unpack_buckets(earliest, step, offsets, scales[9], 1, summaries)) end as place
     from packed_chunks as chunk
     where chunk.series_id = series and chunk.latest >= at and chunk.earliest <= at offset 0) as found
+  where (unpack_buckets(earliest, step, offsets, scales[9], place, place))[1] = at
 $$;

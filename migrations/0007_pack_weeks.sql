@@ -59,9 +59,9 @@ create or replace function changes_of(week date) returns bigint language sql sta
   select coalesce((select changes from summary_weeks where monday = week), 0)
 $$;
 
--- Step 1: the oldest week that ended before `before`, has not changed since `quiet_since` and is worth packing. A chunk has
--- a price of its own, that of two summaries: there must be some for every series.
-create or replace function begin_pack(before timestamptz, quiet_since timestamptz) returns integer
+-- Step 1: the oldest week that ended before `before`, has not changed since `quiet_since` and is worth packing: a chunk has
+-- a price of its own, that of two summaries, so there must be `series_min` for each series, on average.
+create or replace function begin_pack(before timestamptz, quiet_since timestamptz, series_min integer) returns integer
 language plpgsql as $$
 declare
   week date;
@@ -78,7 +78,8 @@ begin
         where monday = week and (changed_at > quiet_since or refused_changes = changes));
     insert into packing (monday, pack, changes, file)
     values (week, nextval('packs'), changes_of(week), pg_relation_filenode(week_partition(week)));
-    execute format('select count(*) >= 20 * count(distinct series_id) and count(*) > 0 from %s', week_partition(week)) into enough;
+    execute format('select count(*) >= $1 * count(distinct series_id) and count(*) > 0 from %s', week_partition(week))
+      into enough using series_min;
     if enough then
       return 1;
     end if;
@@ -174,13 +175,13 @@ $$;
 
 -- One step of the work on this database. `step`: begun, copied, packed, changed (all of the work is thrown away), locked
 -- (left to the next run), or idle when there is nothing to do or another process is at it.
-create or replace function pack_summaries(before timestamptz, quiet_since timestamptz, summaries_max integer)
+create or replace function pack_summaries(before timestamptz, quiet_since timestamptz, summaries_max integer, series_min integer)
 returns table (step text, week text) language plpgsql as $$
 begin
   if not pg_try_advisory_xact_lock(hashtext('m2pg pack')) then
     step := 'idle';
   elsif not exists (select from packing) then
-    step := case when begin_pack(before, quiet_since) = 1 then 'begun' else 'idle' end;
+    step := case when begin_pack(before, quiet_since, series_min) = 1 then 'begun' else 'idle' end;
     week := (select to_char(monday, 'YYYY-MM-DD') from packing);
   else
     week := (select to_char(monday, 'YYYY-MM-DD') from packing);

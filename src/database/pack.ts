@@ -6,6 +6,9 @@ import type { Database } from './database.ts';
 /** A quarter of a second of work; whole days of a summary a minute. */
 const summariesMax = 50_400;
 
+/** Of a series, on average: fewer would hardly gain room. Also how many late ones must gather before they are packed too. */
+const seriesMin = 20;
+
 /** Late summaries rarely come alone: who sent one is likely to be at it still. */
 const quietSeconds = 86_400;
 
@@ -13,7 +16,7 @@ const quietSeconds = 86_400;
 const triesMax = 10;
 const triesEveryMs = 3_000;
 
-const step = 'select * from pack_summaries(to_timestamp($1::float8), to_timestamp($2::float8), $3)';
+const step = 'select * from pack_summaries(to_timestamp($1::float8), to_timestamp($2::float8), $3, $4)';
 
 export interface PackOptions {
   readonly databases: readonly Database[];
@@ -51,7 +54,7 @@ async function packWeek(
   const rest = (ms: number) => sleep(ms, undefined, signal && { signal }).catch(() => undefined);
   for (let tries = 0; tries < triesMax && !signal?.aborted; ) {
     const begun = performance.now();
-    const values = [now() - packAfterSeconds, now() - quietSeconds, summariesMax];
+    const values = [now() - packAfterSeconds, now() - quietSeconds, summariesMax, seriesMin];
     const { rows } = await database.query('maintain', { text: step, values });
     const [{ step: done, week }] = rows;
     if (done === 'packed') observe({ type: 'week_packed', database: database.name, monday: week });

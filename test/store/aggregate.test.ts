@@ -8,6 +8,7 @@ import { createPostgresStore } from '../../src/store/postgres-store.ts';
 import { createRedundantStore } from '../../src/store/redundant-store.ts';
 import { freshDatabase, freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
 import { type Group, groupObviously, groupsOf } from '../support/group-obviously.ts';
+import { packAll } from '../support/packing.ts';
 import { anySummary, summaryOf } from '../support/summaries.ts';
 
 const observe = () => undefined;
@@ -116,7 +117,16 @@ async function rollUp(url: URL, instant: number, steps: number): Promise<void> {
   await runSql(url, text, [instant, steps]);
 }
 
-test('gives what the slow, obvious read gives, whatever each database has lost or has not rolled up', async () => {
+/** Which of the three databases pack the early half of the summaries, so that the late one comes to packed weeks. */
+const anyPacks = fc.tuple(fc.boolean(), fc.boolean(), fc.boolean());
+
+/** Only weeks that are rolled up are packed. */
+async function pack(url: URL, instant: number): Promise<void> {
+  await rollUp(url, instant + 7 * 86_400, 200);
+  await packAll(url);
+}
+
+test('gives what the slow, obvious read gives, whatever each database has lost, rolled up or packed', async () => {
   const { urls, copies, store } = await createCopies();
   const anyOf = fc.oneof(fc.constant({ from: 0, to: 4e9 }), anyRange);
   await fc.assert(
@@ -125,7 +135,8 @@ test('gives what the slow, obvious read gives, whatever each database has lost o
       anyQuery,
       anyOf,
       anyRollUps,
-      async ({ instant, items: spread }, grouping, range, rollUps) => {
+      anyPacks,
+      async ({ instant, items: spread }, grouping, range, rollUps, packs) => {
         await Promise.all(urls.map((url) => empty(url, instant)));
         const unique = [...new Map(spread.map((item) => [item.summary.id, item])).values()];
         const halves = [unique.filter((_, index) => index % 2 === 0), unique.filter((_, index) => index % 2 === 1)];
@@ -136,6 +147,7 @@ test('gives what the slow, obvious read gives, whatever each database has lost o
             ),
           );
           await Promise.all(urls.map((url, index) => rollUp(url, instant, rollUps[half * 3 + index] ?? 0)));
+          if (half === 0) await Promise.all(urls.filter((_, index) => packs[index]).map((url) => pack(url, instant)));
         }
         const query = { namePattern: undefined, namesMax: 1_000, ...range, ...grouping };
         const found = await store.aggregate(query);
