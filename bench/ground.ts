@@ -42,7 +42,8 @@ export async function prepareGround(databases: number): Promise<Ground> {
     const port = await findFreePort();
     const child = spawn(
       process.execPath,
-      [join(root, file), ...args, ...(file.endsWith('echo.ts') ? [String(port)] : [])],
+      // As `npm start` does.
+      ['--max-semi-space-size=8', join(root, file), ...args, ...(file.endsWith('echo.ts') ? [String(port)] : [])],
       {
         env: { ...process.env, PORT: String(port), HOST: '127.0.0.1', LOG_LEVEL: 'info', ...environment },
         stdio: ['ignore', 'pipe', 'inherit'],

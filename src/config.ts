@@ -22,6 +22,8 @@ export interface Config {
   readonly packAfterSeconds: number | undefined;
   readonly bodyBytesMax: number;
   readonly poolSizeMax: number;
+  /** Processes that serve on one port. */
+  readonly webConcurrency: number;
   readonly logLevel: (typeof logLevels)[number];
 }
 
@@ -78,6 +80,7 @@ const schema = z.object({
   PACK_AFTER: packAfter,
   BODY_BYTES_MAX: whole(1_024, 256 * 1_024 * 1_024, 'bytes').default(8 * 1_024 * 1_024),
   POOL_SIZE_MAX: whole(2, 1_000, 'connections').default(8),
+  WEB_CONCURRENCY: whole(1, 64, 'processes').default(1),
   LOG_LEVEL: z.enum(logLevels, { error: `expected one of ${logLevels.join(', ')}` }).default('info'),
   PGSSLMODE: z
     .string()
@@ -124,6 +127,7 @@ export function readConfig(environment: Environment): Config {
     packAfterSeconds: data.PACK_AFTER,
     bodyBytesMax: data.BODY_BYTES_MAX,
     poolSizeMax: data.POOL_SIZE_MAX,
+    webConcurrency: data.WEB_CONCURRENCY,
     logLevel: data.LOG_LEVEL,
   });
 }

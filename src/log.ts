@@ -8,11 +8,15 @@ const repeatedEveryMs = 10_000;
 type Level = 'debug' | 'info' | 'warn' | 'error';
 type Line = readonly [level: Level, message: string, fields?: Readonly<Record<string, unknown>>];
 
-/** Writes observations to the log, one JSON line each: on standard output, unless another destination is given. */
-export function createLog(level: string, destination?: DestinationStream): Observe {
+/**
+ * Writes observations to the log, one JSON line each: on standard output, unless another destination is given.
+ *
+ * @param worker What each line names as the process that it is of, where there are several.
+ */
+export function createLog(level: string, destination?: DestinationStream, worker?: number): Observe {
   const options = {
     level,
-    base: null,
+    base: worker === undefined ? null : { worker },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
@@ -56,6 +60,8 @@ function describe(o: Observation): Line {
       return ['info', `${o.signal}: stopping`];
     case 'stopped':
       return o.clean ? ['info', 'stopped'] : ['warn', 'stopped with work unfinished'];
+    case 'worker_lost':
+      return ['warn', `worker ${o.worker} ended by ${o.cause}; it is replaced in ${o.pauseMs} ms`];
     case 'request':
       return ['debug', `${o.method} ${o.route} ${o.status}`, { durationMs: Math.round(o.durationMs) }];
     case 'request_failed':

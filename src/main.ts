@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { exportHelp, exportSummaries } from './commands/export.ts';
 import { collectGarbage } from './commands/gc.ts';
 import { importFile, importHelp } from './commands/import.ts';
@@ -20,7 +21,7 @@ const commands: Readonly<Record<string, Command>> = {
   export: { run: exportSummaries, help: exportHelp },
 };
 
-const usage = `usage: node src/main.ts [${Object.keys(commands).join(' | ')}]`;
+const usage = `usage: m2pg [${Object.keys(commands).join(' | ')}]`;
 
 const asksForHelp = (argument: string | undefined) => argument === '--help' || argument === '-h';
 

@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Observe } from './domain/observation.ts';
 
 /** From a commit on a local disk to the longest timeout, in seconds. */
@@ -8,8 +8,18 @@ const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 export interface Telemetry {
   readonly observe: Observe;
   /** The Prometheus text format. */
-  render(): Promise<{ readonly contentType: string; readonly text: string }>;
+  render(): Promise<Rendered>;
+  /** The same as data that another process can be sent. */
+  snapshot(): Promise<Snapshot>;
 }
+
+interface Rendered {
+  readonly contentType: string;
+  readonly text: string;
+}
+
+/** The telemetry of a process at one moment. */
+export type Snapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 
 /**
  * Counts observations for `/-/metrics`.
@@ -52,7 +62,28 @@ export function createTelemetry(databases: readonly string[]): Telemetry {
     }
   };
 
-  return { observe, render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }) };
+  return {
+    observe,
+    render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+    snapshot: () => registry.getMetricsAsJSON(),
+  };
+}
+
+/**
+ * The telemetry of several processes in the Prometheus text format, each series with the `process` that it is of: a
+ * process that is replaced then begins at 0 by itself, which Prometheus understands, where a sum would seem to shrink.
+ */
+export async function renderTogether(snapshots: ReadonlyMap<string, Snapshot>): Promise<Rendered> {
+  const labelled = [...snapshots].map(([process, snapshot]) =>
+    snapshot.map((metric) => ({
+      ...metric,
+      // No two series have the same labels: what this one does with such does not matter, but none is left out.
+      aggregator: 'sum',
+      values: metric.values.map((value) => ({ ...value, labels: { process, ...value.labels } })),
+    })),
+  );
+  const registry = AggregatorRegistry.aggregate(labelled);
+  return { contentType: registry.contentType, text: await registry.metrics() };
 }
 
 function createInstruments(registry: Registry) {

@@ -34,6 +34,7 @@ test('needs nothing, and has the documented defaults', () => {
     packAfterSeconds: 14 * 86_400,
     bodyBytesMax: 8 * 1_024 * 1_024,
     poolSizeMax: 8,
+    webConcurrency: 1,
     logLevel: 'info',
   });
 });
@@ -61,6 +62,7 @@ describe('a variable', () => {
     ['PACK_AFTER', 'never', { packAfterSeconds: undefined }],
     ['BODY_BYTES_MAX', '1048576', { bodyBytesMax: 1_048_576 }],
     ['POOL_SIZE_MAX', '2', { poolSizeMax: 2 }],
+    ['WEB_CONCURRENCY', '64', { webConcurrency: 64 }],
     ['LOG_LEVEL', 'silent', { logLevel: 'silent' }],
     ['PGSSLMODE', 'verify-full', { sslMode: 'verify-full' }],
   ])('%s may be %s', (name, value, expected) => {
@@ -76,6 +78,7 @@ describe('a variable', () => {
     ['PACK_AFTER', ['0d', '14', '-1d', '2.5w', '1mo', 'no', 'Never']],
     ['BODY_BYTES_MAX', ['0', '1023', '8MiB', '268435457']],
     ['POOL_SIZE_MAX', ['0', '1', '1001', 'many']],
+    ['WEB_CONCURRENCY', ['0', '65', '1.5', 'auto']],
     ['LOG_LEVEL', ['verbose', 'INFO']],
     ['PGSSLMODE', ['yes', 'verify']],
   ])('%s is refused as any of %j, with its name, what is expected and what was given', (name, values) => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Failure } from '../src/domain/failure.ts';
 import type { Observation } from '../src/domain/observation.ts';
-import { createTelemetry } from '../src/telemetry.ts';
+import { createTelemetry, renderTogether, type Telemetry } from '../src/telemetry.ts';
 
 /** The lines that telemetry of two databases shows after some observations. */
 async function linesAfter(...observations: readonly Observation[]): Promise<readonly string[]> {
@@ -76,4 +76,23 @@ test('counts apart from any other telemetry in the process', async () => {
   const second = createTelemetry(['db1']);
   first.observe(up);
   expect((await second.render()).text).toContain('m2pg_database_up{database="db1"} 0');
+});
+
+test('of several processes tells each series with its process, and leaves none out', async () => {
+  const processes = ['primary', '1', '2'].map((name) => ({ name, telemetry: createTelemetry(['db1']) }));
+  for (const { telemetry } of processes.slice(1)) telemetry.observe(up);
+  // As it arrives from another process.
+  const snapshotOf = async ({ snapshot }: Telemetry) => JSON.parse(JSON.stringify(await snapshot()));
+  const snapshots = processes.map(async ({ name, telemetry }) => [name, await snapshotOf(telemetry)] as const);
+  const { contentType, text } = await renderTogether(new Map(await Promise.all(snapshots)));
+  expect(contentType).toBe((await createTelemetry([]).render()).contentType);
+  const lines = text.split('\n').filter((line) => line.startsWith('m2pg_database_up'));
+  expect(lines.toSorted()).toEqual([
+    'm2pg_database_up{process="1",database="db1"} 1',
+    'm2pg_database_up{process="2",database="db1"} 1',
+    'm2pg_database_up{process="primary",database="db1"} 0',
+  ]);
+  const namesIn = (rendered: string) => new Set(rendered.match(/^# TYPE \w+/gm));
+  const alone = await processes[0]?.telemetry.render();
+  expect(namesIn(text)).toEqual(namesIn(alone?.text ?? ''));
 });

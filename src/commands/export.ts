@@ -22,7 +22,7 @@ const aheadSeconds = 3_600;
 const linesAtOnce = 1_000;
 
 /** What `--help` prints. */
-export const exportHelp = `usage: node src/main.ts export [--name PATTERN] [--from TIME] [--to TIME]
+export const exportHelp = `usage: m2pg export [--name PATTERN] [--from TIME] [--to TIME]
 
 Prints the summaries of all databases of DATABASE_URLS as NDJSON, every one once, ordered by bucket: what the import
 reads. Left out, the options mean everything.

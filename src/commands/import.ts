@@ -21,7 +21,7 @@ const writeTimeoutMinMs = 30_000;
 const readBytes = 1_024 * 1_024;
 
 /** What `--help` prints. */
-export const importHelp = `usage: node src/main.ts import [--key TEXT] FILE|-
+export const importHelp = `usage: m2pg import [--key TEXT] FILE|-
 
 Reads NDJSON, a summary or raw point a line, and writes it to all databases of DATABASE_URLS. A FILE whose name ends in
 .gz is decompressed; - is the standard input.

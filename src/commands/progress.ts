@@ -23,8 +23,8 @@ export function createProgress(stream: Terminal): Progress {
       if (performance.now() - shownAtMs < everyMs) return;
       shownAtMs = performance.now();
       const line = share === undefined ? text : `${bar(share)} ${text}`;
-      // A line that wraps could not be written over.
-      stream.write(`\r${line.slice(0, (stream.columns ?? 80) - 1)}\x1b[K`);
+      // A line that wraps could not be written over. Some terminals say that they have no columns.
+      stream.write(`\r${line.slice(0, (stream.columns || 80) - 1)}\x1b[K`);
     },
     clear: () => void stream.write('\r\x1b[K'),
   };

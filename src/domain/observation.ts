@@ -8,6 +8,7 @@ export type Observation =
   | { readonly type: 'listening'; readonly url: string }
   | { readonly type: 'stopping'; readonly signal: string }
   | { readonly type: 'stopped'; readonly clean: boolean }
+  | { readonly type: 'worker_lost'; readonly worker: number; readonly cause: string; readonly pauseMs: number }
   | {
       readonly type: 'request';
       readonly method: string;

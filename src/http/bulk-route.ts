@@ -1,7 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { Failure } from '../domain/failure.ts';
-import { createNewIds, summaryIds } from '../domain/summary-id.ts';
+import { summaryIds } from '../domain/summary-id.ts';
 import { streamBody } from './body.ts';
 import type { MetricsRoutesOptions } from './metrics-routes.ts';
 import { problemResponse } from './problem.ts';
@@ -40,7 +40,6 @@ export const ndjsonAnswer = z
 /** Adds the bulk load to an app: a write whose Content-Type says NDJSON. Other writes pass on to the next route. */
 export function addBulkRoute(app: OpenAPIHono, options: MetricsRoutesOptions): void {
   const schemas = createSummarySchemas(options);
-  const newId = createNewIds();
 
   app.post('/metrics', (c, next) => {
     if (!isNdjson(c.req.header('Content-Type'))) return next();
@@ -50,7 +49,7 @@ export function addBulkRoute(app: OpenAPIHono, options: MetricsRoutesOptions): v
       store: options.store,
       schemas,
       now: options.now,
-      idOf: summaryIds(key, newId),
+      idOf: summaryIds(key),
       isRepeatable: key !== undefined,
       idleTimeoutMs: options.bulkIdleTimeoutMs ?? idleTimeoutMs,
       ...(options.stopping && { signal: options.stopping }),

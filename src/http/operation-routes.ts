@@ -24,7 +24,9 @@ const statusAnswer = z
         version: z.string().nullable(),
         tls: z.string().nullable().openapi({ description: 'off, unverified or verified' }),
         fsync: z.boolean().nullable().openapi({ description: 'false: a power failure loses acknowledged summaries' }),
-        writes: z.object({ ok: z.number(), failed: z.number() }),
+        writes: z
+          .object({ ok: z.number(), failed: z.number() })
+          .openapi({ description: 'Since the start of the process that answers, of which there may be several.' }),
       }),
     ),
   })

@@ -2,11 +2,14 @@
  * Group commit: what arrives while a database is busy is written together with its next transaction.
  *
  * 1. A write joins the queue.
- * 2. Whenever one of the connections is free it takes all that has gathered, up to a cap, and commits it at once.
- * 3. When the database refuses the data of a batch, the batch is split in half until the refused write stands alone:
+ * 2. At the end of the event loop's turn a free connection takes all that has gathered, up to a cap, and commits it.
+ * 3. Meanwhile the others wait for that batch, which is soon done, and make the next; only when much is pending does a
+ *    further connection begin at once.
+ * 4. When the database refuses the data of a batch, the batch is split in half until the refused write stands alone:
  *    it fails, its neighbours do not.
  *
- * No timer: an idle database commits the first write at once, a busy one makes larger batches the busier it is.
+ * No timer: an idle database commits what one turn brought, a busy one makes larger batches the busier it is. Without
+ * the wait for the end of the turn, requests that arrive together become a batch of one and a batch of all the others.
  * Refused alternative: to wait a few milliseconds for company, which adds them to every write of an idle service.
  */
 import { Failure, toFailure } from '../domain/failure.ts';
@@ -15,8 +18,10 @@ import type { Summary } from '../domain/summary.ts';
 export interface GroupCommitOptions {
   /** Commits a batch: all of it or nothing. Rejects with a Failure. */
   readonly commit: (summaries: readonly Summary[]) => Promise<void>;
-  /** How many batches are under way at once. */
+  /** How many batches are under way at once, at most. */
   readonly connections: number;
+  /** So many summaries must be waiting or under way before a second batch begins while another is under way. */
+  readonly pendingMin: number;
   /** Summaries in a batch; a single write that is larger goes alone. */
   readonly batchMax: number;
   /** Summaries waiting or under way; past it writes fail at once, so that a frozen database holds bounded memory. */
@@ -36,11 +41,13 @@ interface Write {
   readonly settle: (failure?: Failure) => void;
 }
 
-/** Creates the queue; it commits as soon as something is in it. */
-export function createGroupCommit({ commit, connections, batchMax, pendingMax }: GroupCommitOptions): GroupCommit {
+/** Creates the queue; it commits at the end of the turn in which something came into it. */
+export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
+  const { commit, connections, pendingMin, batchMax, pendingMax } = options;
   const queue: Write[] = [];
   const underWay = new Set<Promise<void>>();
   let pending = 0;
+  let isWorkAhead = false;
 
   const commitBatch = async (writes: readonly Write[]): Promise<void> => {
     try {
@@ -58,23 +65,24 @@ export function createGroupCommit({ commit, connections, batchMax, pendingMax }:
     }
   };
 
-  const takeBatch = (): Write[] => {
-    let size = 0;
-    const end = queue.findIndex(({ summaries }, index) => {
-      size += summaries.length;
-      return size > batchMax && index > 0;
-    });
-    return queue.splice(0, end === -1 ? queue.length : end);
-  };
+  const isDue = () =>
+    queue.length > 0 && (underWay.size === 0 || (underWay.size < connections && pending >= pendingMin));
 
   const work = () => {
-    while (queue.length > 0 && underWay.size < connections) {
-      const batch = commitBatch(takeBatch()).finally(() => {
+    isWorkAhead = false;
+    while (isDue()) {
+      const batch = commitBatch(takeBatch(queue, batchMax)).finally(() => {
         underWay.delete(batch);
-        work();
+        workAtEndOfTurn();
       });
       underWay.add(batch);
     }
+  };
+
+  const workAtEndOfTurn = () => {
+    if (isWorkAhead || !isDue()) return;
+    isWorkAhead = true;
+    setImmediate(work);
   };
 
   return {
@@ -91,11 +99,21 @@ export function createGroupCommit({ commit, connections, batchMax, pendingMax }:
           else resolve();
         };
         queue.push({ summaries, settle });
-        work();
+        workAtEndOfTurn();
       });
     },
     async drain() {
-      while (underWay.size > 0) await Promise.allSettled(underWay);
+      for (work(); underWay.size > 0; work()) await Promise.allSettled(underWay);
     },
   };
+}
+
+/** Takes writes from the head of the queue: as many as fit into a batch, and at least one. */
+function takeBatch(queue: Write[], batchMax: number): Write[] {
+  let size = 0;
+  const end = queue.findIndex(({ summaries }, index) => {
+    size += summaries.length;
+    return size > batchMax && index > 0;
+  });
+  return queue.splice(0, end === -1 ? queue.length : end);
 }

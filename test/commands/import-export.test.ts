@@ -139,6 +139,21 @@ describe('import', () => {
     expect(stderr).toMatch(/each in 1 or more of 2 databases/);
   });
 
+  test('waits for the copies of a database that is slow', async () => {
+    const urls = await freshUrls();
+    const blocking = runSql(urls[1], 'begin; lock table summaries in exclusive mode; select pg_sleep(8); commit');
+    await eventually(async () => {
+      const [row] = await runSql(
+        urls[1],
+        "select count(*)::int as held from pg_locks where mode = 'ExclusiveLock' and relation = 'summaries'::regclass",
+      );
+      expect(row?.held).toBe(1);
+    });
+    expect((await runToEnd(['import', '-'], urls, { input: linesOf(5).join('\n') })).code).toBe(0);
+    expect(await countIn(urls[1])).toBe(5);
+    await blocking;
+  });
+
   test('without any database stores nothing and exits with 1', async () => {
     const { code, stderr } = await runToEnd(['import', '-'], [unreachable], { input: linesOf(5).join('\n') });
     expect(code).toBe(1);
@@ -246,5 +261,5 @@ describe('export', () => {
 
 test.each(['import', 'export'])('%s --help needs no configuration', async (command) => {
   const { code, stdout } = await runToEnd([command, '--help'], [], { env: { DATABASE_URLS: 'nonsense' } });
-  expect([code, stdout]).toEqual([0, expect.stringContaining(`usage: node src/main.ts ${command}`)]);
+  expect([code, stdout]).toEqual([0, expect.stringContaining(`usage: m2pg ${command}`)]);
 });

@@ -23,6 +23,9 @@ test('shows no bar where nobody knows how much there is, and never wraps', () =>
   const stream = terminal({ columns: 10 });
   createProgress(stream).show(undefined, '123456789012');
   expect(stream.written).toEqual(['\r123456789\x1b[K']);
+  const unknown = terminal({ columns: 0 });
+  createProgress(unknown).show(undefined, 'whole');
+  expect(unknown.written).toEqual(['\rwhole\x1b[K']);
 });
 
 test('writes nothing where there is no terminal', () => {

@@ -1,7 +1,7 @@
-import { validate, version } from 'uuid';
+import { version } from 'uuid';
 import { expect, test } from 'vitest';
 import { statisticNames } from '../../src/domain/summary.ts';
-import { createNewIds, importedIds, summaryIds } from '../../src/domain/summary-id.ts';
+import { importedIds, summaryIds } from '../../src/domain/summary-id.ts';
 import { summaryOf } from '../support/summaries.ts';
 
 const { id: _, ...content } = summaryOf({ bucket: 1_355_202_720 });
@@ -44,20 +44,6 @@ test.each([
 
 test('does not confuse a key and a position that read alike when joined', () => {
   expect(summaryIds('key1')(content, 2)).not.toBe(summaryIds('key')(content, 12));
-});
-
-test('ids made many at a time are new, of version 7, of now, and in order', () => {
-  const begun = Date.now();
-  const newId = createNewIds();
-  const ids = Array.from({ length: 10_000 }, newId);
-  expect(new Set(ids).size).toBe(10_000);
-  expect(ids.toSorted()).toEqual(ids);
-  expect(ids.every((id) => validate(id) && version(id) === 7)).toBe(true);
-  const milliseconds = ids.map((id) => Number.parseInt(id.replace('-', '').slice(0, 12), 16));
-  expect(Math.min(...milliseconds)).toBeGreaterThanOrEqual(begun);
-  expect(Math.max(...milliseconds)).toBeLessThanOrEqual(Date.now());
-  // What is random in them differs from one to the next.
-  expect(new Set(ids.map((id) => id.slice(-10))).size).toBe(10_000);
 });
 
 test('what is imported keeps its id where it has one, in lower case, and else gets the same one each time', () => {

@@ -30,11 +30,14 @@ test('on Heroku without a database it starts no servers of its own, whose disk w
   expect(existsSync(join(cwd, '.m2pg'))).toBe(false);
 });
 
-test('an argument that it does not know is answered with what it knows', async () => {
-  const program = runProgram(['migrat']);
-  expect(await program.exited()).toBe(1);
-  expect(program.output()).toBe('usage: node src/main.ts [serve | migrate | gc]\n');
-});
+test.each([[['migrat']], [['gc', 'fast']]])(
+  '%j, which it does not know, is answered with what it knows',
+  async (args) => {
+    const program = runProgram(args);
+    expect(await program.exited()).toBe(1);
+    expect(program.output()).toBe('usage: m2pg [serve | migrate | gc | import | export]\n');
+  },
+);
 
 /** Everything that the service tells anybody. */
 async function allThatIsTold(service: Service): Promise<string> {

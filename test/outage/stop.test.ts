@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { blockInserts } from '../support/block-inserts.ts';
 import { createFragileServers, type FragileServer } from '../support/fragile-server.ts';
 import { runSql } from '../support/fresh-database.ts';
 import { point, read, statusOf, write } from '../support/service-client.ts';
@@ -23,16 +23,6 @@ afterAll(() => Promise.all((servers ?? []).map((server) => server.remove())));
 async function startOnBoth(): Promise<Service> {
   urls = (await Promise.all(servers.map((server) => server.createDatabase()))) as [URL, URL];
   return startService({ env: { DATABASE_URLS: urls.map(String).join('|') } });
-}
-
-/** Keeps every insert into a database waiting, until the function that it returns is called. */
-async function blockInserts(url: URL): Promise<() => Promise<void>> {
-  const client = new Client({ connectionString: url.href });
-  client.on('error', () => undefined);
-  await client.connect();
-  onTestFinished(() => client.end().catch(() => undefined));
-  await client.query('begin; lock table summaries in exclusive mode');
-  return async () => void (await client.query('commit'));
 }
 
 async function idsIn(url: URL): Promise<Set<string>> {

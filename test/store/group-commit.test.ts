@@ -4,7 +4,9 @@ import type { Summary } from '../../src/domain/summary.ts';
 import { createGroupCommit } from '../../src/store/group-commit.ts';
 import { summaryOf } from '../support/summaries.ts';
 
-const limits = { connections: 1, batchMax: 100, pendingMax: 1_000 };
+const limits = { connections: 1, pendingMin: 0, batchMax: 100, pendingMax: 1_000 };
+
+const endOfTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** A database that commits when it is told to, and remembers the names of each batch. */
 function createSlowDatabase(refuses: (name: string) => boolean = () => false) {
@@ -24,30 +26,46 @@ function createSlowDatabase(refuses: (name: string) => boolean = () => false) {
 
 const named = (...names: string[]) => names.map((name) => summaryOf({ name }));
 
-test('commits the first write at once and, while that is under way, gathers the others for one transaction', async () => {
+test('commits together what one turn brought and, while that is under way, gathers the others', async () => {
   const { commit, batches, open } = createSlowDatabase();
   const queue = createGroupCommit({ ...limits, commit });
-  const writes = [queue.write(named('a')), queue.write(named('b', 'c')), queue.write(named('d'))];
-  expect(batches).toEqual([['a']]);
+  const writes = [queue.write(named('a')), queue.write(named('b', 'c'))];
+  await endOfTurn();
+  expect(batches).toEqual([['a', 'b', 'c']]);
+  for (const name of ['d', 'e']) {
+    writes.push(queue.write(named(name)));
+    await endOfTurn();
+  }
+  expect(batches).toEqual([['a', 'b', 'c']]);
   open();
   await Promise.all(writes);
-  expect(batches).toEqual([['a'], ['b', 'c', 'd']]);
+  expect(batches).toEqual([
+    ['a', 'b', 'c'],
+    ['d', 'e'],
+  ]);
 });
 
-test('uses every connection that is free', () => {
-  const { commit, batches } = createSlowDatabase();
-  const queue = createGroupCommit({ ...limits, connections: 2, commit });
-  for (const name of ['a', 'b', 'c']) void queue.write(named(name));
-  expect(batches).toEqual([['a'], ['b']]);
+test('uses another connection at once when much is pending, and else waits for the batch under way', async () => {
+  const { commit, batches, open } = createSlowDatabase();
+  const queue = createGroupCommit({ ...limits, connections: 2, pendingMin: 3, commit });
+  const writes: Promise<void>[] = [];
+  for (const name of ['a', 'b', 'c', 'd']) {
+    writes.push(queue.write(named(name)));
+    await endOfTurn();
+  }
+  expect(batches).toEqual([['a'], ['b', 'c']]);
+  open();
+  await Promise.all(writes);
+  expect(batches).toEqual([['a'], ['b', 'c'], ['d']]);
 });
 
 test('puts no more into a batch than the cap, but a single write that is larger goes whole', async () => {
   const { commit, batches, open } = createSlowDatabase();
   const queue = createGroupCommit({ ...limits, batchMax: 2, commit });
-  const writes = [['a'], ['b'], ['c'], ['d', 'e', 'f'], ['g']].map((names) => queue.write(named(...names)));
+  const writes = [['a', 'b'], ['c', 'd', 'e'], ['f'], ['g'], ['h']].map((names) => queue.write(named(...names)));
   open();
   await Promise.all(writes);
-  expect(batches).toEqual([['a'], ['b', 'c'], ['d', 'e', 'f'], ['g']]);
+  expect(batches).toEqual([['a', 'b'], ['c', 'd', 'e'], ['f', 'g'], ['h']]);
 });
 
 test('fails the one write whose data is refused, and none of its neighbours', async () => {
@@ -74,7 +92,9 @@ test('refuses at once what would exceed the bound of what is pending, and takes 
 test('has drained when nothing is waiting or under way', async () => {
   const { commit, open, batches } = createSlowDatabase();
   const queue = createGroupCommit({ ...limits, commit });
-  for (const name of ['a', 'b']) void queue.write(named(name));
+  void queue.write(named('a'));
+  await endOfTurn();
+  void queue.write(named('b'));
   let isDrained = false;
   const drained = queue.drain().then(() => {
     isDrained = true;

@@ -35,8 +35,9 @@ export function receiveMetrics(
   const idOf = summaryIds(idempotencyKey);
   const receiveOne = (item: unknown, position: number, prefix: string): Summary | undefined => {
     const { content, found } = parseSummary(item, options, idempotencyKey !== undefined);
-    problems.push(...found.map(({ path, message }) => ({ path: [prefix, path].filter(Boolean).join('.'), message })));
-    return content && Object.freeze({ id: idOf(content, position), ...content });
+    for (const { path, message } of found) problems.push({ path: [prefix, path].filter(Boolean).join('.'), message });
+    // What was parsed is ours alone, so it is completed rather than copied.
+    return content && Object.freeze(Object.assign(content, { id: idOf(content, position) }));
   };
   const received = Array.isArray(body)
     ? body.map((item, index) => receiveOne(item, index, String(index)))
@@ -77,7 +78,7 @@ export function parseSummary(item: unknown, { schemas, now }: ReceiveOptions, is
   }
   if (!Object.hasOwn(item, 'value')) {
     const parsed = schemas.summary.safeParse(item);
-    return parsed.success ? { content: parsed.data, found: [] } : { found: problemsOf(parsed.error.issues) };
+    return parsed.success ? { content: parsed.data, found: noProblems } : { found: problemsOf(parsed.error.issues) };
   }
   const mixed = statisticNames.filter((statistic) => Object.hasOwn(item, statistic));
   if (mixed.length > 0) {
@@ -92,7 +93,7 @@ export function parseSummary(item: unknown, { schemas, now }: ReceiveOptions, is
     // "Now" would be another instant in each repetition, and the repetition would be counted again.
     return { found: [{ path: 'bucket', message: 'missing; with an Idempotency-Key a raw point needs its bucket' }] };
   }
-  return { content: rawPoint(name, bucket ?? now(), value), found: [] };
+  return { content: rawPoint(name, bucket ?? now(), value), found: noProblems };
 }
 
 function problemsOf(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): Problem[] {

@@ -45,15 +45,18 @@ export async function* renderMetrics(pages: AsyncIterable<readonly SeriesGroups[
 
 /** By hand: `JSON.stringify` would need an object for each of the values first. */
 function renderSeries({ name, buckets, statistics }: SeriesGroups): string {
-  const heads = Array.from(buckets, (bucket) => `{"bucket":${bucket},"value":`);
-  const columns = statisticNames.map((statistic) => {
-    const values = statistics[statistic];
-    return `"${statistic}":[${heads.map((head, index) => `${head}${toNumber(values[index])}}`).join()}]`;
-  });
-  return `{"name":${JSON.stringify(name)},${columns.join()}}`;
+  const heads = Array.from(buckets, (bucket, index) => `${index > 0 ? ',' : ''}{"bucket":${bucket},"value":`);
+  let text = `{"name":${JSON.stringify(name)}`;
+  for (const statistic of statisticNames) text += `,"${statistic}":[${renderColumn(heads, statistics[statistic])}]`;
+  return `${text}}`;
 }
 
-/** JSON has no word for what is not a number. */
-function toNumber(value: number | undefined): string {
-  return Number.isFinite(value) ? `${value}` : 'null';
+function renderColumn(heads: readonly string[], values: Float64Array): string {
+  let text = '';
+  heads.forEach((head, index) => {
+    const value = values[index];
+    // JSON has no word for what is not a number.
+    text += `${head}${Number.isFinite(value) ? value : 'null'}}`;
+  });
+  return text;
 }

@@ -1,0 +1,109 @@
+import packageJson from '../../package.json' with { type: 'json' };
+import type { Config } from '../config.ts';
+import { Failure } from '../domain/failure.ts';
+import type { Observe } from '../domain/observation.ts';
+import { createApp } from '../http/app.ts';
+import type { Operation } from '../http/operation-routes.ts';
+import { type HttpServer, serveHttp } from '../http/server.ts';
+import { createStatusBoard } from '../status.ts';
+import { createTelemetry, type Telemetry } from '../telemetry.ts';
+import type { Databases } from './databases.ts';
+import { isDoneBefore } from './is-done-before.ts';
+import { openStore } from './open-store.ts';
+
+/**
+ * What a platform gives a process between SIGTERM and SIGKILL is 30 s on Heroku and Kubernetes, 10 s with Docker; some of
+ * it is for closing connections.
+ */
+export const stopTimeoutMs = 9_000;
+
+/** Bulk loads that have not ended by then are ended, with an answer that tells how far they came. */
+const bulkGraceMs = 5_000;
+
+/** Where nobody chose a port, so many above the default are tried. */
+const portsTriedMax = 20;
+
+export interface ServiceOptions {
+  readonly config: Config;
+  readonly opened: Databases;
+  readonly observe: Observe;
+  /** What `/-/metrics` answers; the telemetry of this process when left out. */
+  readonly metrics?: Operation['metrics'];
+}
+
+/** The service in one process. */
+export interface Service {
+  /** To be told of everything that `observe` is told. */
+  readonly observe: Observe;
+  readonly telemetry: Telemetry;
+  /** @returns The port that it really got. */
+  listen(): Promise<number>;
+  /**
+   * Ends what is in progress and then the databases, in bounded time.
+   *
+   * @param work What else is to end before the databases are closed.
+   */
+  stop(signal: string, work?: Promise<unknown>): Promise<void>;
+}
+
+/** Wires the service to its databases. It does not listen yet. */
+export function createService({ config, opened, observe, metrics }: ServiceOptions): Service {
+  const { databases } = opened;
+  const { writeAcks, retentionSeconds, bodyBytesMax } = config;
+  const telemetry = createTelemetry(databases.map(({ name }) => name));
+  const board = createStatusBoard({
+    version: packageJson.version,
+    writeAcks,
+    databases: () => databases.map((database) => database.status()),
+  });
+  const store = openStore(opened, config, observe);
+  const bulkEnd = new AbortController();
+  const app = createApp({
+    store,
+    stopping: bulkEnd.signal,
+    now: () => Date.now() / 1000,
+    bodyBytesMax,
+    retentionSeconds,
+    operation: { isReady: board.isReady, status: board.status, metrics: metrics ?? telemetry.render },
+    version: packageJson.version,
+    observe,
+  });
+  let server: HttpServer | undefined;
+
+  return {
+    telemetry,
+    observe(observation) {
+      telemetry.observe(observation);
+      board.observe(observation);
+    },
+    async listen() {
+      server = await listenWhereFree(app, config);
+      return server.port;
+    },
+    async stop(signal, work) {
+      observe({ type: 'stopping', signal });
+      const deadlineMs = performance.now() + stopTimeoutMs;
+      setTimeout(() => bulkEnd.abort(new Failure('stopping', 'the service is stopping')), bulkGraceMs).unref();
+      await server?.stop(stopTimeoutMs);
+      const isDrained = await isDoneBefore(Promise.all([store.drain(), work]), deadlineMs);
+      const isClosed = await isDoneBefore(opened.close(), deadlineMs + stopTimeoutMs);
+      observe({ type: 'stopped', clean: isDrained && isClosed });
+    },
+  };
+}
+
+async function listenWhereFree(
+  app: Parameters<typeof serveHttp>[0],
+  { host, port, isPortGiven }: Config,
+): Promise<HttpServer> {
+  for (let candidate = port; ; candidate += 1) {
+    try {
+      return await serveHttp(app, host, candidate);
+    } catch (error) {
+      const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+      if (!isTaken) throw error;
+      if (isPortGiven) throw new Error(`port ${port} is taken; set PORT to another one`);
+      if (candidate === port + portsTriedMax) throw new Error(`ports ${port} to ${candidate} are taken; set PORT`);
+    }
+  }
+}
