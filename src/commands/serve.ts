@@ -33,7 +33,6 @@ async function serveAlone(config: Config): Promise<void> {
   const { retentionSeconds, packAfterSeconds } = config;
   const now = () => Date.now() / 1000;
   const stopping = new AbortController();
-  const { packAfterSeconds } = config;
   const maintenance = maintainForever({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
 
   const signal = await signalled;
