@@ -2,10 +2,10 @@
  * `npm run bench`, or parts by name: `npm run bench -- write`.
  *
  * Every figure stands beside its limit, measured in turn with it in the same run; the ratios are what carries from one
- * machine to another. The table is printed and written to `bench/RESULTS.md`.
+ * machine to another. The tables are printed and written to `bench/RESULTS.md`.
  */
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { benchBulk } from './bulk.ts';
@@ -40,26 +40,36 @@ if (unknown !== undefined) {
   process.exit(1);
 }
 
-const figures: Figure[] = [];
-for (const [name, part] of Object.entries(parts)) {
-  if (named.length > 0 && !named.includes(name)) continue;
-  const ground = await prepareGround(part.databases);
-  try {
-    figures.push(...(await part.run(ground)));
-  } finally {
-    await ground.close();
-  }
+/** One section a part, each with what it was run at: a part that is run alone leaves the others as they are. */
+const sections = new Map<string, string>();
+const file = join(import.meta.dirname, 'RESULTS.md');
+for (const section of readFileSync(file, 'utf8')
+  .split(/^(?=## )/m)
+  .slice(1)) {
+  sections.set(/^## (\w+)/.exec(section)?.[1] ?? '', section.trim());
 }
 
 const commit = execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim();
 const [cpu] = cpus();
+const machine = `Node ${process.version}, ${cpus().length} × ${cpu?.model}`;
+
 const head = `# Results
 
-\`npm run bench${named.length > 0 ? ` -- ${named.join(' ')}` : ''}\` at commit ${commit}, Node ${process.version}, ${cpus().length} × ${cpu?.model}. Load generator, service and all
-PostgreSQL servers share the machine. Medians of ${pairs} pairs, measured in turn after one that is not counted; of the
-reads that are "short" and of names, medians of five reads before and five after the change.
-`;
-const table = toTable(figures);
-process.stdout.write(`${table}\n`);
-writeFileSync(join(import.meta.dirname, 'RESULTS.md'), `${head}\n${table}\n`);
+Written by \`npm run bench\`. Load generator, service and all PostgreSQL servers share the machine. Medians of ${pairs} pairs,
+measured in turn after one that is not counted; of the reads that are "short" and of names, medians of five reads before and
+five after the change.`;
+
+for (const [name, part] of Object.entries(parts)) {
+  if (named.length > 0 && !named.includes(name)) continue;
+  const ground = await prepareGround(part.databases);
+  try {
+    const table = toTable(await part.run(ground));
+    process.stdout.write(`${table}\n`);
+    sections.set(name, `## ${name}\n\n\`npm run bench -- ${name}\` at commit ${commit}, ${machine}.\n\n${table}`);
+  } finally {
+    await ground.close();
+  }
+  const inOrder = Object.keys(parts).flatMap((known) => sections.get(known) ?? []);
+  writeFileSync(file, `${[head, ...inOrder].join('\n\n')}\n`);
+}
 process.exit(0);
