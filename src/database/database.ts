@@ -3,7 +3,7 @@ import type { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import { createHealth, type DatabaseStatus } from './health.ts';
 import { createMonitor } from './monitor.ts';
-import { type Purpose, type RowCursor, type Statement, splitPool } from './pools.ts';
+import { type Purpose, type RowCursor, type Statement, type StatementTimeouts, splitPool } from './pools.ts';
 import { prepareDatabase } from './prepare-database.ts';
 import { databaseFailure } from './sqlstate.ts';
 import { type SslMode, tlsAttempts } from './tls.ts';
@@ -17,8 +17,7 @@ export interface DatabaseOptions {
   /** Connections of writes and reads together; one more watches the database. */
   readonly poolSizeMax: number;
   readonly connectTimeoutMs: number;
-  /** How long one statement may take, by purpose. */
-  readonly timeoutMs: Readonly<Record<Purpose, number>>;
+  readonly timeoutMs: StatementTimeouts;
   /** Takes note of the identity that a database carries. Throws a Failure when another one has it. */
   readonly claimIdentity: (name: string, identity: string) => void;
   readonly observe: Observe;
@@ -39,7 +38,7 @@ export interface Database {
    */
   query(purpose: Purpose, statement: Statement): Promise<QueryResult>;
   /** Begins a read whose rows are fetched by and by; both reject as `query` does. */
-  open(statement: Statement): Promise<RowCursor>;
+  open(purpose: Purpose, statement: Statement): Promise<RowCursor>;
   status(): DatabaseStatus;
   /** Ends all connections. The caller bounds the wait. */
   close(): Promise<void>;
@@ -82,8 +81,8 @@ export function createDatabase(options: DatabaseOptions): Database {
     async query(purpose, statement) {
       return noting(health.usablePools(purpose).run(purpose, statement));
     },
-    async open(statement) {
-      const cursor = await noting(health.usablePools('read').open('read', statement));
+    async open(purpose, statement) {
+      const cursor = await noting(health.usablePools(purpose).open(purpose, statement));
       return { read: (rowsMax) => noting(cursor.read(rowsMax)), close: cursor.close };
     },
     status: health.status,

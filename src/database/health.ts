@@ -1,7 +1,7 @@
 import { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Inspection } from './monitor.ts';
-import { createPools, type Pools, type Purpose } from './pools.ts';
+import { createPools, type Pools, type Purpose, type StatementTimeouts } from './pools.ts';
 import type { TlsAttempt } from './tls.ts';
 
 /**
@@ -28,7 +28,7 @@ export interface HealthOptions {
   readonly url: URL;
   readonly poolSizeMax: number;
   readonly connectTimeoutMs: number;
-  readonly timeoutMs: Readonly<Record<Purpose, number>>;
+  readonly timeoutMs: StatementTimeouts;
   readonly observe: Observe;
 }
 
@@ -91,7 +91,9 @@ export function createHealth(options: HealthOptions): Health {
       succeededAtMs = performance.now();
     },
     usablePools(purpose) {
-      if (state === 'read_only' && purpose !== 'read') throw new Failure('read_only', 'is read-only');
+      // Repair takes from it what the others lack.
+      const isReading = purpose === 'read' || purpose === 'repair';
+      if (state === 'read_only' && !isReading) throw new Failure('read_only', 'is read-only');
       if (!pools) throw failed?.failure ?? new Failure('starting', 'has not been reached yet');
       return pools;
     },

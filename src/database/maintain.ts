@@ -18,9 +18,10 @@ const rollUpsEveryMs = 60_000;
 const packEveryMs = 3_600_000;
 
 /** Of the weeks that were dropped. Nobody reads them any more: what an interruption leaves behind is only room. */
-const dropChunksAndRollups = `
+const dropTraces = `
   with week as (select date_trunc('week', to_timestamp($1::float8), 'UTC') as start),
     packed as (delete from packed_summaries using week where latest < week.start),
+    counted as (delete from digests using week where slice < week.start),
     hourly as (delete from hourly_rollups using week where hourly_rollups.start < week.start)
   delete from daily_rollups using week where daily_rollups.start < week.start`;
 
@@ -43,7 +44,8 @@ export async function maintainOnce({ databases, retentionSeconds, now, observe }
     try {
       const { rows } = await database.query('maintain', { text, values: [oldest, weeksAhead] });
       const { elected, created, dropped } = rows[0];
-      if (dropped.length > 0) await database.query('maintain', { text: dropChunksAndRollups, values: [oldest] });
+      if (dropped.length > 0) await database.query('maintain', { text: dropTraces, values: [oldest] });
+      await database.query('maintain', { text: 'select recount_dropped_weeks()' });
       for (const monday of created) observe({ type: 'partition_created', database: name, monday });
       for (const partition of dropped) observe({ type: 'partition_dropped', database: name, partition });
       observe({ type: 'maintenance_done', database: name, elected });

@@ -5,8 +5,11 @@ import { isReportedByServer } from './sqlstate.ts';
 import type { TlsAttempt } from './tls.ts';
 import { withTimeout } from './with-timeout.ts';
 
-/** Each purpose has connections of its own, so that slow reads and maintenance never keep a write waiting. */
-export type Purpose = 'write' | 'read' | 'maintain';
+/** Each purpose has connections of its own, so that slow reads, maintenance and repair never keep a write waiting. */
+export type Purpose = 'write' | 'read' | 'maintain' | 'repair';
+
+/** How long one statement may take, by purpose; repair has the time of maintenance. */
+export type StatementTimeouts = Readonly<Record<Exclude<Purpose, 'repair'>, number>>;
 
 /** A statement of `pg`; with `rowMode` its rows are arrays in the order of the columns. */
 export type Statement = QueryConfig & { readonly rowMode?: 'array' };
@@ -19,7 +22,11 @@ const settings: Readonly<Record<Purpose, Readonly<Record<string, string>>>> = {
   read: { work_mem: '32MB', jit: 'off' },
   write: {},
   maintain: {},
+  repair: { work_mem: '32MB', jit: 'off' },
 };
+
+/** Repair reads what differs by one connection and who differs by another. */
+const repairConnections = 2;
 
 /** Idle connections are given back to servers whose plans count them. */
 const idleTimeoutMs = 30_000;
@@ -36,12 +43,11 @@ const cursorLifeMs = 60_000;
 export interface PoolsOptions {
   readonly url: URL;
   readonly attempt: TlsAttempt;
-  /** Connections of reads and writes together; maintenance has one more while it is at work. */
+  /** Connections of reads and writes together; maintenance and repair have three more while they are at work. */
   readonly sizeMax: number;
   /** TCP, TLS and login together; also the longest wait for a free connection. */
   readonly connectTimeoutMs: number;
-  /** How long one statement may take, by purpose. */
-  readonly timeoutMs: Readonly<Record<Purpose, number>>;
+  readonly timeoutMs: StatementTimeouts;
   /** An idle connection ended; the pool has already let go of it. */
   readonly onConnectionLost: (cause: Error) => void;
 }
@@ -67,33 +73,35 @@ export interface RowCursor {
 /** How many of a database's connections serve each purpose: reads and writes half and half, and at least one. */
 export function splitPool(sizeMax: number): Readonly<Record<Purpose, number>> {
   const read = Math.max(1, Math.floor(sizeMax / 2));
-  return { read, write: Math.max(1, sizeMax - read), maintain: 1 };
+  return { read, write: Math.max(1, sizeMax - read), maintain: 1, repair: repairConnections };
 }
 
 /** Opens no connection yet: each is made when it is first needed. */
 export function createPools(options: PoolsOptions): Pools {
-  const { read, write, maintain } = splitPool(options.sizeMax);
+  const { read, write, maintain, repair } = splitPool(options.sizeMax);
   const pools: Readonly<Record<Purpose, Pool>> = {
     read: createPool('read', read, options),
     write: createPool('write', write, options),
     maintain: createPool('maintain', maintain, options),
+    repair: createPool('repair', repair, options),
   };
   return {
     run: (purpose, statement) => runStatement(pools[purpose], statement),
-    open: (purpose, statement) => openCursor(pools[purpose], statement, options.timeoutMs[purpose] + queryMarginMs),
+    open: (purpose, statement) => openCursor(pools[purpose], statement, timeoutOf(purpose, options) + queryMarginMs),
     async close() {
       await Promise.allSettled(Object.values(pools).map((pool) => pool.end()));
     },
   };
 }
 
+function timeoutOf(purpose: Purpose, { timeoutMs }: PoolsOptions): number {
+  return timeoutMs[purpose === 'repair' ? 'maintain' : purpose];
+}
+
 function createPool(purpose: Purpose, max: number, options: PoolsOptions): Pool {
-  const { url, attempt, connectTimeoutMs, timeoutMs, onConnectionLost } = options;
-  const timeouts = {
-    connectTimeoutMs,
-    statementTimeoutMs: timeoutMs[purpose],
-    queryTimeoutMs: timeoutMs[purpose] + queryMarginMs,
-  };
+  const { url, attempt, connectTimeoutMs, onConnectionLost } = options;
+  const statementTimeoutMs = timeoutOf(purpose, options);
+  const timeouts = { connectTimeoutMs, statementTimeoutMs, queryTimeoutMs: statementTimeoutMs + queryMarginMs };
   const pool = new Pool({
     ...connectionOptions(url, attempt, timeouts, settings[purpose]),
     max,

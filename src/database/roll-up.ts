@@ -11,19 +11,27 @@ const lateness = '5 minutes';
 
 const step = `select roll_up(date_bin('1 hour', now() - interval '${lateness}', 'epoch'), ${hoursMax}) as done`;
 
+/** A few milliseconds; each commit of a write leaves one. */
+const digestRowsMax = 10_000;
+
+const mergeDigests = `select merge_digests(${digestRowsMax}) as done`;
+
 export interface RollUpOptions {
   readonly databases: readonly Database[];
   readonly observe: Observe;
 }
 
 /**
- * Brings the roll-ups of every database up to date, in steps with as long a rest after each: half of one processor of
+ * Brings the digests and roll-ups of every database up to date, in steps with as long a rest after each: half of one processor of
  * the server at most. A failure of one database is observed and keeps none of the others from it.
  */
 export async function rollUpOnce({ databases, observe }: RollUpOptions, signal?: AbortSignal): Promise<void> {
   const work = databases.map(async (database) => {
     let steps = 0;
     try {
+      for (let merged = digestRowsMax; merged === digestRowsMax && !signal?.aborted; ) {
+        merged = (await database.query('maintain', { text: mergeDigests })).rows[0].done;
+      }
       while (!signal?.aborted) {
         const begun = performance.now();
         const { rows } = await database.query('maintain', { text: step });

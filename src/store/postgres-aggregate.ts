@@ -25,7 +25,7 @@ export async function aggregatePages(
 ): Promise<Pick<Aggregation, 'pages' | 'close'>> {
   const { from, to, resolution } = query;
   const rowsMax = Math.max(1, Math.min(seriesMax, Math.floor(groupsMax / bucketsBetween(from, to, resolution))));
-  const cursor = await database.open(aggregateStatement(query));
+  const cursor = await database.open('read', aggregateStatement(query));
   try {
     const first = await cursor.read(rowsMax);
     await refuseTooManyNames(database, query, first);

@@ -15,7 +15,7 @@ async function backendOf(database: Database): Promise<number> {
 test('gives the rows of a statement by and by, and its connection back after the last', async () => {
   const database = await freshDatabase(one);
   const before = await backendOf(database);
-  const cursor = await database.open(numbers(25));
+  const cursor = await database.open('read', numbers(25));
   const pages = [await cursor.read(10), await cursor.read(10), await cursor.read(10), await cursor.read(10)];
   expect(pages.map(({ length }) => length)).toEqual([10, 10, 5, 0]);
   expect(pages[1]?.[0]).toEqual([11]);
@@ -26,7 +26,7 @@ test('gives the rows of a statement by and by, and its connection back after the
 test('gives its connection back when it is closed before the last row', async () => {
   const database = await freshDatabase(one);
   const before = await backendOf(database);
-  const cursor = await database.open(numbers(1_000_000));
+  const cursor = await database.open('read', numbers(1_000_000));
   await cursor.read(10);
   await cursor.close();
   await cursor.close();
@@ -37,14 +37,14 @@ test('gives its connection back when it is closed before the last row', async ()
 test('keeps the connection that reported an error in the statement', async () => {
   const database = await freshDatabase(one);
   const before = await backendOf(database);
-  const cursor = await database.open({ text: "select 'a' ~ '('" });
+  const cursor = await database.open('read', { text: "select 'a' ~ '('" });
   await expect(cursor.read(10)).rejects.toMatchObject({ code: 'invalid_pattern' });
   expect(await backendOf(database)).toBe(before);
 });
 
 test('gives up a fetch that takes too long, and the server ends the statement', async () => {
   const database = await freshDatabase({ ...one, timeoutMs: { write: 200, read: 200, maintain: 200 } });
-  const cursor = await database.open({
+  const cursor = await database.open('read', {
     text: 'select pg_sleep(case when n = 2 then 5 end) from generate_series(1, 2) n',
   });
   await expect(cursor.read(10)).rejects.toMatchObject({ code: 'timeout' });
@@ -55,7 +55,7 @@ test('frees itself from a server that falls silent between two fetches', async (
   const proxy = await startTcpProxy(await freshDatabaseUrl());
   const timeoutMs = { write: 300, read: 300, maintain: 300 };
   const database = await freshDatabase({ ...one, url: proxy.url, timeoutMs, connectTimeoutMs: 300 });
-  const cursor = await database.open(numbers(1_000_000));
+  const cursor = await database.open('read', numbers(1_000_000));
   await cursor.read(10);
   await proxy.set('black_hole');
   const begun = performance.now();
