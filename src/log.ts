@@ -48,6 +48,8 @@ function throttleKind(observation: Observation): string | undefined {
   if (type === 'write_failed' || type === 'read_failed') {
     return `${type} ${observation.database} ${observation.failure.code}`;
   }
+  if (type === 'repaired') return `${type} ${observation.database}`;
+  if (type === 'repair_failed') return `${type} ${observation.database} ${observation.failure.code}`;
   return type === 'connection_lost' ? `${type} ${observation.database}` : undefined;
 }
 
@@ -86,6 +88,14 @@ function describe(o: Observation): Line {
       return ['info', `${o.database} packed the week of ${o.monday}`];
     case 'maintenance_failed':
       return ['warn', `${o.database} was not maintained: it ${o.failure.message}`, reasons(o.failure)];
+    case 'repair_looked':
+      return ['debug', 'compared the databases', { missing: o.missing, slices: o.slices }];
+    case 'repaired':
+      return ['info', `${o.database} got ${o.summaries} summaries that it had missed`, hoursOf(o)];
+    case 'recounted':
+      return ['warn', `${o.database} had wrong digests, which are counted anew`, hoursOf(o)];
+    case 'repair_failed':
+      return ['warn', `${o.database ?? 'a database'} was not repaired: it ${o.failure.message}`, reasons(o.failure)];
     case 'write_committed':
       return ['debug', `${o.database} committed ${o.summaries} summaries`, { durationMs: Math.round(o.durationMs) }];
     case 'write_failed':
@@ -95,6 +105,10 @@ function describe(o: Observation): Line {
     case 'read_failed':
       return ['warn', `${o.database} missed a read: it ${o.failure.message}`, reasons(o.failure)];
   }
+}
+
+function hoursOf({ from, until }: { readonly from: number; readonly until: number }) {
+  return { from: new Date(from * 1000).toISOString(), until: new Date(until * 1000).toISOString() };
 }
 
 function reasons(failure: Failure): Readonly<Record<string, unknown>> {

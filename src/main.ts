@@ -3,7 +3,9 @@ import { exportHelp, exportSummaries } from './commands/export.ts';
 import { collectGarbage } from './commands/gc.ts';
 import { importFile, importHelp } from './commands/import.ts';
 import { migrateAll } from './commands/migrate.ts';
+import { repairHelp, repairOnce } from './commands/repair.ts';
 import { serve } from './commands/serve.ts';
+import { verifyAll, verifyHelp } from './commands/verify.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 
 interface Command {
@@ -19,6 +21,8 @@ const commands: Readonly<Record<string, Command>> = {
   gc: { run: collectGarbage },
   import: { run: importFile, help: importHelp },
   export: { run: exportSummaries, help: exportHelp },
+  repair: { run: repairOnce, help: repairHelp },
+  verify: { run: verifyAll, help: verifyHelp },
 };
 
 const usage = `usage: m2pg [${Object.keys(commands).join(' | ')}]`;
@@ -29,7 +33,7 @@ async function main(): Promise<void> {
   const [name = 'serve', ...args] = process.argv.slice(2);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (asksForHelp(name) || args.some(asksForHelp)) {
-    process.stdout.write(command?.help ?? `${usage}\nMore, of import and export: --help\n`);
+    process.stdout.write(command?.help ?? `${usage}\nMore of a command: m2pg COMMAND --help\n`);
     return;
   }
   if (command === undefined || (args.length > 0 && command.help === undefined)) throw new ConfigError([usage]);

@@ -85,6 +85,14 @@ export async function startDatabases({ databases, close }: Databases): Promise<v
   throw new Error(refused.map(describeRefused).join('\n'));
 }
 
+/** One line for each database that cannot be asked, for the person at the terminal. */
+export function describeDown({ databases }: Databases): string[] {
+  return databases
+    .map((database) => database.status())
+    .filter(({ state }) => state !== 'up' && state !== 'read_only')
+    .map(({ name, lastFailure }) => `${name} is left out: it ${lastFailure?.message ?? 'has not been reached yet'}`);
+}
+
 /** Why a database is refused, for whoever deployed this. */
 export function describeRefused({ name, lastFailure }: DatabaseStatus): string {
   return `${name} is refused: it ${lastFailure?.message}`;

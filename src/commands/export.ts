@@ -1,22 +1,18 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type Config, ConfigError } from '../config.ts';
-import type { DatabaseOutcome, SummaryQuery } from '../domain/store.ts';
+import type { Config } from '../config.ts';
+import type { DatabaseOutcome } from '../domain/store.ts';
 import type { Summary } from '../domain/summary.ts';
-import { createReadQuery } from '../http/views/read-query.ts';
 import { createLog } from '../log.ts';
 import { openDatabases, startDatabases } from './databases.ts';
 import { nextSignal } from './next-signal.ts';
 import { openStore } from './open-store.ts';
-import { parseOptions } from './parse-options.ts';
 import { createProgress } from './progress.ts';
+import { parseSelection } from './selection.ts';
 import { type Slice, selectInSlices } from './time-slices.ts';
 
 /** A slice of some thousand summaries is small; whoever exports would rather wait than have it incomplete. */
 const readTimeoutMinMs = 60_000;
-
-/** How far ahead a summary may be. */
-const aheadSeconds = 3_600;
 
 /** Lines that are written at once. */
 const linesAtOnce = 1_000;
@@ -37,7 +33,7 @@ The exit code is 0 when every summary was printed, else 1: when a database did n
 /** Prints summaries, as `exportHelp` says. */
 export async function exportSummaries(config: Config, args: readonly string[]): Promise<void> {
   const now = Date.now() / 1000;
-  const { from, ...query } = parse(args, now);
+  const { from, ...query } = parseSelection(args, { nameOption: 'name', help: exportHelp, now }).query;
   const { retentionSeconds } = config;
   const observe = createLog(config.logLevel === 'info' ? 'warn' : config.logLevel, process.stderr);
   const stopping = new AbortController();
@@ -59,25 +55,6 @@ export async function exportSummaries(config: Config, args: readonly string[]): 
   for (const line of missing) process.stderr.write(`incomplete: ${line}\n`);
   process.stderr.write(`exported ${tally.printed().toLocaleString('en')} summaries\n`);
   if (problem || missing.length > 0) process.exitCode = 1;
-}
-
-/** Defaults that mean everything. */
-const everything = { from: '0' };
-
-function parse(args: readonly string[], now: number): SummaryQuery {
-  const option = { type: 'string' } as const;
-  const { values, positionals } = parseOptions(args, { name: option, from: option, to: option }, exportHelp);
-  if (positionals.length > 0) throw new ConfigError([`unexpected argument ${positionals[0]}`, exportHelp]);
-  const given = { ...everything, to: String(Math.ceil(now + aheadSeconds)), ...values };
-  const parsed = createReadQuery(() => now)
-    .pick({ name: true, from: true, to: true })
-    .safeParse(given);
-  if (!parsed.success) {
-    throw new ConfigError(parsed.error.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`));
-  }
-  const { name, from, to } = parsed.data;
-  if (from > to) throw new ConfigError(['--from: is later than --to']);
-  return { namePattern: name, from, to };
 }
 
 /** Counts what passes, shows how far it is, and remembers which databases did not answer. */

@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts';
-import { maintainForever } from '../database/maintain.ts';
 import { createLog } from '../log.ts';
 import { openDatabases } from './databases.ts';
+import { lookAfter } from './look-after.ts';
 
 /** Maintains the databases, as a process of its own, until SIGTERM or SIGINT. The service does so too: one is elected. */
 export async function collectGarbage(config: Config): Promise<void> {
@@ -17,7 +17,7 @@ export async function collectGarbage(config: Config): Promise<void> {
   await Promise.all(databases.map((database) => database.start()));
   const { retentionSeconds, packAfterSeconds } = config;
   const now = () => Date.now() / 1000;
-  await maintainForever({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
+  await lookAfter({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
   await close();
   observe({ type: 'stopped', clean: true });
 }

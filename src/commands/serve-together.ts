@@ -1,11 +1,11 @@
 import type { Config } from '../config.ts';
-import { maintainForever } from '../database/maintain.ts';
 import type { Observe } from '../domain/observation.ts';
 import { createLog } from '../log.ts';
 import { createTelemetry, renderTogether } from '../telemetry.ts';
 import { announce } from './announce.ts';
 import { type Databases, openDatabases, startDatabases } from './databases.ts';
 import { isDoneBefore } from './is-done-before.ts';
+import { lookAfter } from './look-after.ts';
 import { nextSignal } from './next-signal.ts';
 import { stopTimeoutMs } from './service.ts';
 import { createWorkers } from './workers.ts';
@@ -59,7 +59,7 @@ export async function serveTogether(config: Config): Promise<void> {
     if (typeof port === 'number') {
       announce(port, config, opened, observe);
       const { retentionSeconds, packAfterSeconds } = config;
-      maintenance = maintainForever({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
+      maintenance = lookAfter({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
     }
     const signal = await Promise.race([signalled, workers.failed]);
     observe({ type: 'stopping', signal });

@@ -1,10 +1,10 @@
 import cluster from 'node:cluster';
 import type { Config } from '../config.ts';
-import { maintainForever } from '../database/maintain.ts';
 import type { Observe } from '../domain/observation.ts';
 import { createLog } from '../log.ts';
 import { announce } from './announce.ts';
 import { openDatabases, startDatabases } from './databases.ts';
+import { lookAfter } from './look-after.ts';
 import { nextSignal } from './next-signal.ts';
 import { serveAsWorker } from './serve-as-worker.ts';
 import { serveTogether } from './serve-together.ts';
@@ -33,7 +33,7 @@ async function serveAlone(config: Config): Promise<void> {
   const { retentionSeconds, packAfterSeconds } = config;
   const now = () => Date.now() / 1000;
   const stopping = new AbortController();
-  const maintenance = maintainForever({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
+  const maintenance = lookAfter({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
 
   const signal = await signalled;
   stopping.abort();

@@ -33,6 +33,18 @@ export type Observation =
   | { readonly type: 'rolled_up'; readonly database: string; readonly steps: number }
   | { readonly type: 'week_packed'; readonly database: string; readonly monday: string }
   | { readonly type: 'maintenance_failed'; readonly database: string; readonly failure: Failure }
+  /** Of each database that was looked at, how many summaries it lacks at least; in so many slices of time. */
+  | { readonly type: 'repair_looked'; readonly missing: Readonly<Record<string, number>>; readonly slices: number }
+  | {
+      readonly type: 'repaired';
+      readonly database: string;
+      readonly summaries: number;
+      readonly from: number;
+      readonly until: number;
+    }
+  /** The digests of those hours did not tell what is stored. */
+  | { readonly type: 'recounted'; readonly database: string; readonly from: number; readonly until: number }
+  | { readonly type: 'repair_failed'; readonly database?: string; readonly failure: Failure }
   | {
       readonly type: 'write_committed';
       readonly database: string;

@@ -9,6 +9,7 @@
  * already been said to hold its summaries: then the whole answer fails rather than be silently less.
  */
 import { withTimeout } from '../database/with-timeout.ts';
+import { compareBytes } from '../domain/compare-bytes.ts';
 import { Failure, toFailure } from '../domain/failure.ts';
 import type { SeriesGroups } from '../domain/series-groups.ts';
 import type { AggregateQuery, Aggregation, Store } from '../domain/store.ts';
@@ -152,9 +153,4 @@ async function reconcilePage(
     return unionById(rows.given.map(({ value }) => value));
   });
   return { page: reconciled.map(({ series }) => series), failed };
-}
-
-/** The order of collation "C". JavaScript's own differs beyond the Basic Multilingual Plane. */
-function compareBytes(a: string, b: string): number {
-  return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

@@ -1,0 +1,56 @@
+import { ConfigError } from '../config.ts';
+import type { SummaryQuery } from '../domain/store.ts';
+import { createReadQuery } from '../http/views/read-query.ts';
+import { parseOptions } from './parse-options.ts';
+
+/** How far ahead a summary may be. */
+const aheadSeconds = 3_600;
+
+export interface SelectionOptions {
+  /** Under which the pattern is given. */
+  readonly nameOption: 'name' | 'match';
+  /** Options without a value that the command has besides. */
+  readonly flags?: readonly string[];
+  readonly help: string;
+  /** Unix seconds. */
+  readonly now: number;
+}
+
+/** What a command is to work on. */
+export interface Selection {
+  readonly query: SummaryQuery;
+  /** The flags that were given. */
+  readonly flags: ReadonlySet<string>;
+}
+
+/**
+ * Parses what follows a command that works on part of the summaries: names and times as of a read, everything when left
+ * out.
+ *
+ * @throws ConfigError that says what is wrong.
+ */
+export function parseSelection(
+  args: readonly string[],
+  { nameOption, flags = [], help, now }: SelectionOptions,
+): Selection {
+  const text = { type: 'string' } as const;
+  const options = {
+    [nameOption]: text,
+    from: text,
+    to: text,
+    ...Object.fromEntries(flags.map((flag) => [flag, { type: 'boolean' } as const])),
+  };
+  const { values, positionals } = parseOptions(args, options, help);
+  if (positionals.length > 0) throw new ConfigError([`unexpected argument ${positionals[0]}`, help]);
+  const given = { from: '0', to: String(Math.ceil(now + aheadSeconds)), ...values, name: values[nameOption] };
+  const parsed = createReadQuery(() => now)
+    .pick({ name: true, from: true, to: true })
+    .safeParse(given);
+  if (!parsed.success) {
+    const option = (name: PropertyKey | undefined) => (name === 'name' ? nameOption : String(name));
+    throw new ConfigError(parsed.error.issues.map(({ path: [name], message }) => `--${option(name)}: ${message}`));
+  }
+  const { name: namePattern, from, to } = parsed.data;
+  if (from > to) throw new ConfigError(['--from: is later than --to']);
+  return { query: { namePattern, from, to }, flags: new Set(flags.filter((flag) => values[flag] === true)) };
+}

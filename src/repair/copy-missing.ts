@@ -1,0 +1,158 @@
+/**
+ * Copies what some databases hold of a slice of time to those that lack it, in both directions.
+ *
+ * 1. Lay the fingerprints of every series and slice side by side. Those that differ, or that a database lacks, are read
+ *    on, a bounded number of them.
+ * 2. Read the summaries of those from every database, some thousand at a time. The union by id is what all are to hold.
+ * 3. Write to each database what it lacks of it. After each write it has as long a rest as the write took.
+ *
+ * Summaries never change, so that a copy can be made twice and at any time: nothing is locked.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure, toFailure } from '../domain/failure.ts';
+import type { Span } from '../domain/store.ts';
+import type { Summary } from '../domain/summary.ts';
+import type { Copy, Slice } from './copy.ts';
+import { type Fingerprint, fingerprintsOf, isSameEverywhere } from './fingerprints.ts';
+
+/** Some ten megabytes of them. What there is beyond is found at the next look. */
+const groupsMax = 50_000;
+
+/** Summaries read from each database at a time. */
+const rowsAtOnce = 10_000;
+
+/** A transaction of some milliseconds. */
+const writtenAtOnce = 1_000;
+
+/** Part of one series whose summaries are to be laid side by side; at most so many in each database. */
+interface Group extends Span {
+  readonly count: number;
+}
+
+export interface CopyMissingOptions {
+  readonly copies: readonly Copy[];
+  readonly namePattern: string | undefined;
+  readonly isDryRun: boolean;
+  readonly signal: AbortSignal | undefined;
+  /** Is told of each batch that a database lacked and now has. */
+  readonly onCopied: (database: string, summaries: number) => void;
+  /** Is told that a database takes no copies; it gets none any more. */
+  readonly onFailed: (database: string, failure: Failure) => void;
+}
+
+/**
+ * Makes a slice the same in all databases.
+ *
+ * @param widthSeconds Of the groups that are compared; the slice is a multiple of it.
+ * @returns How many summaries each database lacked; those that lacked none are left out.
+ * @throws Failure when a database cannot be read.
+ */
+export async function copyMissing(
+  slice: Slice,
+  widthSeconds: number,
+  options: CopyMissingOptions,
+): Promise<ReadonlyMap<string, number>> {
+  const groups = await findDiffering(slice, widthSeconds, options);
+  const failed = new Set<string>();
+  const total = new Map<string, number>();
+  for (const batch of batchesOf(groups)) {
+    if (options.signal?.aborted) break;
+    const lacks = (await findMissing(batch, options.copies)).filter(({ missing }) => missing.length > 0);
+    for (const { copy, missing } of lacks) {
+      const { name } = copy.database;
+      total.set(name, (total.get(name) ?? 0) + missing.length);
+    }
+    const writable = lacks.filter(({ copy }) => !options.isDryRun && !failed.has(copy.database.name));
+    await Promise.all(writable.map(({ copy, missing }) => copyTo(copy, missing, failed, options)));
+  }
+  return total;
+}
+
+async function findDiffering(slice: Slice, widthSeconds: number, options: CopyMissingOptions): Promise<Group[]> {
+  const { copies, namePattern } = options;
+  const groups: Group[] = [];
+  for await (const row of fingerprintsOf(copies, { ...slice, namePattern, widthSeconds, isOfContent: false })) {
+    if (isSameEverywhere(row)) continue;
+    groups.push(groupOf(row.filter((fingerprint) => fingerprint !== undefined)));
+    if (groups.length === groupsMax) break;
+  }
+  return groups;
+}
+
+function groupOf(fingerprints: readonly Fingerprint[]): Group {
+  const [first] = fingerprints;
+  if (first === undefined) throw new Error('BUG: a group that no database has');
+  return {
+    name: first.name,
+    from: Math.min(...fingerprints.map(({ earliest }) => earliest)),
+    to: Math.max(...fingerprints.map(({ latest }) => latest)),
+    count: Math.max(...fingerprints.map(({ count }) => count)),
+  };
+}
+
+/** Small groups together, large ones in parts of equal time. */
+function* batchesOf(groups: readonly Group[]): Generator<Span[]> {
+  let batch: Span[] = [];
+  let rows = 0;
+  for (const group of groups) {
+    if (group.count > rowsAtOnce) {
+      for (const part of partsOf(group)) yield [part];
+      continue;
+    }
+    if (rows + group.count > rowsAtOnce) {
+      yield batch;
+      [batch, rows] = [[], 0];
+    }
+    batch.push(group);
+    rows += group.count;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Whole microseconds, as PostgreSQL keeps them, so that nothing falls between two parts. */
+function* partsOf({ name, from, to, count }: Group): Generator<Span> {
+  const [first, last] = [Math.round(from * 1e6), Math.round(to * 1e6)];
+  const width = Math.max(1, Math.ceil((last - first + 1) / Math.ceil(count / rowsAtOnce)));
+  for (let start = first; start <= last; start += width) {
+    yield { name, from: start / 1e6, to: Math.min(last, start + width - 1) / 1e6 };
+  }
+}
+
+interface Lack {
+  readonly copy: Copy;
+  readonly missing: readonly Summary[];
+}
+
+async function findMissing(spans: readonly Span[], copies: readonly Copy[]): Promise<Lack[]> {
+  const held = await Promise.all(copies.map(async ({ store }) => (await store.selectSpans(spans)).summaries));
+  const union = new Map(held.flatMap((summaries) => summaries.map((summary) => [summary.id, summary] as const)));
+  return copies.map((copy, index) => {
+    const ids = new Set(held[index]?.map(({ id }) => id));
+    return { copy, missing: [...union.values()].filter(({ id }) => !ids.has(id)) };
+  });
+}
+
+async function copyTo(
+  copy: Copy,
+  missing: readonly Summary[],
+  failed: Set<string>,
+  options: CopyMissingOptions,
+): Promise<void> {
+  const { name } = copy.database;
+  try {
+    await write(copy, missing, options);
+    options.onCopied(name, missing.length);
+  } catch (error) {
+    failed.add(name);
+    options.onFailed(name, toFailure(error));
+  }
+}
+
+async function write({ store }: Copy, missing: readonly Summary[], { signal }: CopyMissingOptions): Promise<void> {
+  for (let start = 0; start < missing.length; start += writtenAtOnce) {
+    if (signal?.aborted) throw new Failure('stopping', 'repair was stopped');
+    const begun = performance.now();
+    await store.write(missing.slice(start, start + writtenAtOnce));
+    await sleep(performance.now() - begun);
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * Repair: all databases are to hold the same summaries. What one has missed, because it was away, slow or is new, it gets
+ * from the others. This alone, and nothing that a process remembers, is what makes copies equal again.
+ *
+ * 1. Look: compare the digests of the databases that can be reached. Usually that is all, a few rows each.
+ * 2. What has differed for some seconds, unchanged, is no write on its way: it is due. The newest first.
+ * 3. Copy what is missing there, in both directions (`copy-missing.ts`).
+ * 4. Where digests differ although nothing is missing, a digest is wrong: it is counted anew.
+ *
+ * What is older than the retention is left alone: a week that one database has dropped does not come back from another.
+ */
+import { toFailure } from '../domain/failure.ts';
+import type { Observe } from '../domain/observation.ts';
+import type { Copy, Slice } from './copy.ts';
+import { copyMissing } from './copy-missing.ts';
+import { type DifferingSlice, findDifferingSlices } from './differing-slices.ts';
+import { createDueSlices } from './due-slices.ts';
+
+const hourSeconds = 3_600;
+const minuteSeconds = 60;
+
+/** A write settles within it, one way or the other, unless something is wrong. */
+const defaultRestMs = 3_000;
+
+/** Of summaries that are ahead of time: as far as they are taken, and an hour of clocks that differ. */
+const aheadSeconds = 2 * hourSeconds;
+
+/** Neighbours are copied together, so that a long outage does not take a thousand small steps. */
+const joinedSecondsMax = 6 * hourSeconds;
+
+export interface RepairOptions {
+  readonly copies: readonly Copy[];
+  /** Undefined: kept for ever. */
+  readonly retentionSeconds: number | undefined;
+  /** Unix seconds. */
+  readonly now: () => number;
+  readonly observe: Observe;
+  /** As of a read; undefined: every name. */
+  readonly namePattern?: string | undefined;
+  /** The hours that it touches. Undefined: all. */
+  readonly range?: Slice | undefined;
+  readonly isDryRun?: boolean;
+  /** How long a difference must have stood, unchanged; some seconds when left out. */
+  readonly restMs?: number;
+  /** Ends a pass at the next batch. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** After this a pass ends and the next one looks again: what is new does not wait behind what takes long. */
+const passMaxMs = 20_000;
+
+/** What one pass found. */
+export interface Pass {
+  /** Slices that differ, due or not. */
+  readonly differing: number;
+  /** Of the slices that were due: how many summaries each database lacked. */
+  readonly missing: Readonly<Record<string, number>>;
+  /** A database took no copies. */
+  readonly hasFailed: boolean;
+  /** The begins of the slices that differ and that no repair was tried of. */
+  readonly untried: readonly number[];
+}
+
+/** Repairs by passes; between them it remembers how long each difference has stood. */
+export interface Repair {
+  /**
+   * Looks once and repairs what is due.
+   *
+   * @param mayGoOn Asked before each slice.
+   * @throws Failure when a database fails in the midst of it; the next pass leaves that one alone for a while.
+   */
+  pass(mayGoOn?: () => Promise<boolean>): Promise<Pass>;
+}
+
+/** A repair that has seen nothing yet: its first pass copies nothing, since nothing has stood for long. */
+export function createRepair(options: RepairOptions): Repair {
+  const { copies, observe } = options;
+  const isRetrying = !options.isDryRun;
+  const dueSlices = createDueSlices({ restMs: options.restMs ?? defaultRestMs, isRetrying });
+
+  const repairJoined = async ({ slice, members }: Joined, readable: readonly Copy[]) => {
+    const found = await repairSlice(slice, readable, options);
+    if (found.missing.size === 0) await recount(slice, readable, options);
+    if (!found.hasFailed) for (const member of members) dueSlices.tried(member, performance.now());
+    return found;
+  };
+
+  const repairAll = async (all: readonly Joined[], readable: readonly Copy[], mayGoOn: () => Promise<boolean>) => {
+    const endMs = performance.now() + passMaxMs;
+    const missing: Record<string, number> = {};
+    let hasFailed = false;
+    for (const joined of all) {
+      if (options.signal?.aborted || performance.now() > endMs || !(await mayGoOn())) break;
+      const found = await repairJoined(joined, readable);
+      for (const [name, count] of found.missing) missing[name] = (missing[name] ?? 0) + count;
+      hasFailed ||= found.hasFailed;
+    }
+    return { missing, hasFailed };
+  };
+
+  return {
+    async pass(mayGoOn = async () => true) {
+      const readable = copies.filter((copy) => copy.isReadable());
+      if (readable.length < 2) return { differing: 0, missing: {}, hasFailed: false, untried: [] };
+      const differing = await findDifferingSlices(readable, rangeOf(options));
+      observe({ type: 'repair_looked', missing: countMissing(readable, differing), slices: differing.length });
+      const due = joinNeighbours(dueSlices.due(differing, performance.now()));
+      const found = await repairAll(due, readable, mayGoOn);
+      for (const copy of readable) if (copy.isReadable()) copy.noteSuccess();
+      return { differing: differing.length, ...found, untried: dueSlices.untried() };
+    },
+  };
+}
+
+/** Whole hours, all of them after the oldest instant that is kept. */
+function rangeOf({ retentionSeconds, now, range }: RepairOptions): Slice {
+  const oldestHour = retentionSeconds === undefined ? 0 : Math.ceil((now() - retentionSeconds) / hourSeconds);
+  const until = Math.min(now() + aheadSeconds, range?.until ?? Number.POSITIVE_INFINITY);
+  return {
+    from: Math.max(oldestHour, Math.floor((range?.from ?? 0) / hourSeconds)) * hourSeconds,
+    until: Math.ceil(until / hourSeconds) * hourSeconds,
+  };
+}
+
+/** By database: how many summaries it lacks at least. */
+function countMissing(copies: readonly Copy[], differing: readonly DifferingSlice[]): Record<string, number> {
+  const counts = copies.map(({ database }, index) => {
+    const missing = differing.reduce((sum, { counts }) => sum + Math.max(...counts) - (counts[index] ?? 0), 0);
+    return [database.name, missing] as const;
+  });
+  return Object.fromEntries(counts);
+}
+
+interface Joined {
+  readonly slice: Slice;
+  readonly members: readonly DifferingSlice[];
+}
+
+function joinNeighbours(due: readonly DifferingSlice[]): Joined[] {
+  const joined: Joined[] = [];
+  for (const slice of due) {
+    const last = joined.at(-1);
+    const isNeighbour = last?.slice.from === slice.until && last.slice.until - slice.from <= joinedSecondsMax;
+    if (last && isNeighbour && widthOf(last.slice) === widthOf(slice)) {
+      const whole = { from: slice.from, until: last.slice.until };
+      joined[joined.length - 1] = { slice: whole, members: [...last.members, slice] };
+    } else {
+      joined.push({ slice, members: [slice] });
+    }
+  }
+  return joined;
+}
+
+/** Of the groups that are compared: hours, or minutes of the hours that are still open. */
+function widthOf({ from, until }: Slice): number {
+  return from % hourSeconds === 0 && until % hourSeconds === 0 ? hourSeconds : minuteSeconds;
+}
+
+async function repairSlice(slice: Slice, copies: readonly Copy[], options: RepairOptions) {
+  const { namePattern, isDryRun = false, observe, signal } = options;
+  let hasFailed = false;
+  const missing = await copyMissing(slice, widthOf(slice), {
+    copies,
+    namePattern,
+    isDryRun,
+    signal,
+    onCopied: (database, summaries) => observe({ type: 'repaired', database, summaries, ...slice }),
+    onFailed(database, failure) {
+      hasFailed = true;
+      observe({ type: 'repair_failed', database, failure });
+    },
+  });
+  return { missing, hasFailed };
+}
+
+/** Whole hours only: what is counted anew counts by the hour. */
+async function recount(slice: Slice, copies: readonly Copy[], options: RepairOptions): Promise<void> {
+  const { observe, isDryRun, namePattern } = options;
+  if (isDryRun || namePattern !== undefined || widthOf(slice) !== hourSeconds) return;
+  const text = 'select recount(to_timestamp($1::float8), to_timestamp($2::float8))';
+  const work = copies
+    .filter((copy) => copy.isWritable())
+    .map(async ({ database }) => {
+      const { name } = database;
+      try {
+        await database.query('repair', { text, values: [slice.from, slice.until] });
+        observe({ type: 'recounted', database: name, ...slice });
+      } catch (error) {
+        observe({ type: 'repair_failed', database: name, failure: toFailure(error) });
+      }
+    });
+  await Promise.all(work);
+}

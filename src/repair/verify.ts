@@ -1,0 +1,190 @@
+/**
+ * Verification: what each database really holds, counted from its summaries and compared to the last bit. Repair trusts the
+ * digests that triggers keep; this trusts nothing.
+ *
+ * 1. Lay the fingerprints of every series and hour side by side, ids and content.
+ * 2. Read those that differ summary by summary, twice: what differs only once was a write on its way.
+ * 3. Compare the digests of the hours with what was counted.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Span } from '../domain/store.ts';
+import { type Summary, statisticNames } from '../domain/summary.ts';
+import { compareTallies, type Tallies, type Tally, type WrongTally } from './compare-tallies.ts';
+import type { Copy, Slice } from './copy.ts';
+import { type Fingerprint, fingerprintsOf, isSameEverywhere } from './fingerprints.ts';
+
+const hourSeconds = 3_600;
+const daySeconds = 86_400;
+
+/** A write on its way settles within it. */
+const restMs = 3_000;
+
+/** Series and hours that are read summary by summary at a time, and of a day at most. */
+const groupsAtOnce = 100;
+const groupsMax = 10_000;
+
+/** Something that is wrong. Times in Unix seconds. */
+export type Finding =
+  | {
+      readonly type: 'missing';
+      readonly hour: number;
+      readonly name: string;
+      readonly id: string;
+      readonly in: string[];
+    }
+  | {
+      readonly type: 'content';
+      readonly hour: number;
+      readonly name: string;
+      readonly id: string;
+      /** Such as `mean is 3 in db1, 4 in db2`. */
+      readonly difference: string;
+    }
+  | WrongTally
+  /** More series differ in this day than are looked at one by one. */
+  | { readonly type: 'more'; readonly hour: number };
+
+/** One day, verified. */
+export interface VerifiedDay {
+  readonly from: number;
+  /** By hour, how many summaries each database holds, in their order. */
+  readonly hours: ReadonlyMap<number, readonly number[]>;
+  readonly findings: readonly Finding[];
+}
+
+export interface VerifyOptions {
+  readonly copies: readonly Copy[];
+  readonly namePattern: string | undefined;
+  /** Whole hours. */
+  readonly range: Slice;
+  readonly restMs?: number;
+}
+
+/**
+ * Verifies day by day, the oldest first.
+ *
+ * @throws Failure when a database fails in the midst of it.
+ */
+export async function* verify(options: VerifyOptions): AsyncGenerator<VerifiedDay> {
+  const { copies, range } = options;
+  const begun = await Promise.all(copies.map(readEarliest));
+  const first = Math.max(range.from, Math.floor(Math.min(...begun) / daySeconds) * daySeconds);
+  for (let from = first; from < range.until; ) {
+    const until = Math.min((Math.floor(from / daySeconds) + 1) * daySeconds, range.until);
+    yield await verifyDay({ from, until }, options);
+    from = until;
+  }
+}
+
+/** The begin of the oldest week that holds anything; infinite where none does. */
+async function readEarliest({ database }: Copy): Promise<number> {
+  const text = `
+    select coalesce(date_part('epoch', least(
+      (select min(to_date(right(relname, 8), 'YYYYMMDD'))::timestamp at time zone 'UTC' from pg_inherits
+        join pg_class on pg_class.oid = inhrelid where inhparent = 'summaries'::regclass),
+      (select min(earliest) from packed_chunks))), 'infinity') as earliest`;
+  const { rows } = await database.query('repair', { text });
+  return rows[0].earliest;
+}
+
+async function verifyDay(slice: Slice, options: VerifyOptions): Promise<VerifiedDay> {
+  const { hours, differing } = await count(slice, options);
+  const findings: Finding[] = await findInGroups(differing.slice(0, groupsMax), options);
+  if (differing.length > groupsMax) findings.push({ type: 'more', hour: slice.from });
+  if (options.namePattern === undefined) findings.push(...(await findWrongTallies(slice, hours, options)));
+  const counts = [...hours].map(([hour, tallies]) => [hour, tallies.map(({ count }) => count)] as const);
+  return { from: slice.from, hours: new Map(counts), findings };
+}
+
+/** By hour, what each database holds, and which series differ where. */
+async function count(slice: Slice, options: VerifyOptions): Promise<{ hours: Tallies; differing: Span[] }> {
+  const { copies, namePattern } = options;
+  const hours = new Map<number, MutableTally[]>();
+  const differing: Span[] = [];
+  for await (const row of fingerprintsOf(copies, {
+    ...slice,
+    namePattern,
+    widthSeconds: hourSeconds,
+    isOfContent: true,
+  })) {
+    const known = row.filter((fingerprint) => fingerprint !== undefined);
+    const tallies = hours.get(known[0]?.start ?? 0) ?? copies.map(() => ({ count: 0, hash: 0n }));
+    hours.set(known[0]?.start ?? 0, tallies);
+    row.forEach((fingerprint, index) => {
+      add(tallies[index], fingerprint);
+    });
+    if (!isSameEverywhere(row) && differing.length <= groupsMax) differing.push(spanOf(known));
+  }
+  return { hours, differing };
+}
+
+/** What was counted is counted once more where it is not what the database thinks it is: something may have come meanwhile. */
+async function findWrongTallies(slice: Slice, hours: Tallies, options: VerifyOptions): Promise<Finding[]> {
+  const suspected = await compareTallies(slice, hours, options.copies);
+  if (suspected.length === 0) return [];
+  await sleep(options.restMs ?? restMs);
+  const findings: Finding[] = [];
+  for (const from of new Set(suspected.map(({ hour }) => hour))) {
+    const one = { from, until: from + hourSeconds };
+    const { hours: again } = await count(one, options);
+    findings.push(...(await compareTallies(one, again, options.copies)));
+  }
+  return findings;
+}
+
+/** A tally while it is being counted. */
+type MutableTally = { -readonly [Key in keyof Tally]: Tally[Key] };
+
+function add(tally: MutableTally | undefined, fingerprint: Fingerprint | undefined): void {
+  if (tally === undefined || fingerprint === undefined) return;
+  tally.count += fingerprint.count;
+  tally.hash ^= BigInt(fingerprint.hash);
+}
+
+function spanOf(fingerprints: readonly Fingerprint[]): Span {
+  return {
+    name: fingerprints[0]?.name ?? '',
+    from: Math.min(...fingerprints.map(({ earliest }) => earliest)),
+    to: Math.max(...fingerprints.map(({ latest }) => latest)),
+  };
+}
+
+async function findInGroups(spans: readonly Span[], options: VerifyOptions): Promise<Finding[]> {
+  if (spans.length === 0) return [];
+  await sleep(options.restMs ?? restMs);
+  const findings: Finding[] = [];
+  for (let start = 0; start < spans.length; start += groupsAtOnce) {
+    findings.push(...(await compareSummaries(spans.slice(start, start + groupsAtOnce), options.copies)));
+  }
+  return findings;
+}
+
+async function compareSummaries(spans: readonly Span[], copies: readonly Copy[]): Promise<Finding[]> {
+  const held = await Promise.all(
+    copies.map(async ({ store }) => new Map((await store.selectSpans(spans)).summaries.map((one) => [one.id, one]))),
+  );
+  const ids = new Set(held.flatMap((byId) => [...byId.keys()]));
+  return [...ids].flatMap((id): Finding[] => {
+    const versions = held.map((byId) => byId.get(id));
+    const first = versions.find((summary) => summary !== undefined);
+    if (first === undefined) return [];
+    const what = { hour: Math.floor(first.bucket / hourSeconds) * hourSeconds, name: first.name, id };
+    const lacking = copies.filter((_, index) => versions[index] === undefined).map(({ database }) => database.name);
+    const difference = differenceOf(versions, copies);
+    return [
+      ...(lacking.length > 0 ? [{ type: 'missing', ...what, in: lacking } as const] : []),
+      ...(difference ? [{ type: 'content', ...what, difference } as const] : []),
+    ];
+  });
+}
+
+function differenceOf(versions: readonly (Summary | undefined)[], copies: readonly Copy[]): string | undefined {
+  const differing = (['name', 'bucket', ...statisticNames] as const).flatMap((field) => {
+    const values = versions.flatMap((summary, index) =>
+      summary === undefined ? [] : [{ value: summary[field], name: copies[index]?.database.name }],
+    );
+    if (values.every(({ value }) => value === values[0]?.value)) return [];
+    return [`${field} is ${values.map(({ value, name }) => `${value} in ${name}`).join(', ')}`];
+  });
+  return differing.length > 0 ? differing.join('; ') : undefined;
+}
