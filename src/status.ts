@@ -15,22 +15,28 @@ export interface StatusBoard {
   status(): Status;
 }
 
-/** Counts the writes of each database since start, and knows whether the service is to get requests. */
+/** Counts what happened to each database since start, and knows whether the service is to get requests. */
 export function createStatusBoard({ version, writeAcks, databases }: StatusBoardOptions): StatusBoard {
-  const writes = new Map<string, { ok: number; failed: number }>();
+  const counts = new Map<string, { ok: number; failed: number; repaired: number; behind: number | null }>();
+  let lookedAt: string | null = null;
   let isStopping = false;
 
-  const writesOf = (database: string) => {
-    const counts = writes.get(database) ?? { ok: 0, failed: 0 };
-    writes.set(database, counts);
-    return counts;
+  const countsOf = (database: string) => {
+    const known = counts.get(database) ?? { ok: 0, failed: 0, repaired: 0, behind: null };
+    counts.set(database, known);
+    return known;
   };
   const isReady = () => !isStopping && databases().filter(({ state }) => state === 'up').length >= writeAcks;
 
   return {
     observe(observation) {
-      if (observation.type === 'write_committed') writesOf(observation.database).ok += 1;
-      if (observation.type === 'write_failed') writesOf(observation.database).failed += 1;
+      if (observation.type === 'write_committed') countsOf(observation.database).ok += 1;
+      if (observation.type === 'write_failed') countsOf(observation.database).failed += 1;
+      if (observation.type === 'repaired') countsOf(observation.database).repaired += observation.summaries;
+      if (observation.type === 'repair_looked') {
+        lookedAt = new Date().toISOString();
+        for (const [name, behind] of Object.entries(observation.missing)) countsOf(name).behind = behind;
+      }
       if (observation.type === 'stopping') isStopping = true;
     },
     isReady,
@@ -39,7 +45,11 @@ export function createStatusBoard({ version, writeAcks, databases }: StatusBoard
       ready: isReady(),
       writeAcks,
       uptimeSeconds: Math.floor(process.uptime()),
-      databases: databases().map((database) => ({ ...database, writes: { ...writesOf(database.name) } })),
+      repair: { lookedAt },
+      databases: databases().map((database) => {
+        const { ok, failed, repaired, behind } = countsOf(database.name);
+        return { ...database, writes: { ok, failed }, repair: { repaired, behind } };
+      }),
     }),
   };
 }

@@ -29,7 +29,7 @@ export type Snapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 export function createTelemetry(databases: readonly string[]): Telemetry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const { requests, up, writes, written, missed, reads, failedReads } = createInstruments(registry);
+  const { requests, up, writes, written, missed, reads, failedReads, ...repair } = createInstruments(registry);
   for (const database of databases) {
     up.set({ database }, 0);
     written.inc({ database }, 0);
@@ -58,6 +58,15 @@ export function createTelemetry(databases: readonly string[]): Telemetry {
         break;
       case 'read_failed':
         failedReads.inc({ database: o.database, reason: o.failure.code });
+        break;
+      case 'repair_looked':
+        for (const [database, count] of Object.entries(o.missing)) repair.behind.set({ database }, count);
+        break;
+      case 'repaired':
+        repair.repaired.inc({ database: o.database }, o.summaries);
+        break;
+      case 'repair_failed':
+        repair.failedRepairs.inc({ database: o.database ?? 'any', reason: o.failure.code });
         break;
     }
   };
@@ -133,5 +142,27 @@ function createInstruments(registry: Registry) {
     labelNames: ['database', 'reason'],
     registers,
   });
-  return { requests, up, writes, written, missed, reads, failedReads };
+  return { requests, up, writes, written, missed, reads, failedReads, ...createRepairInstruments(registers) };
+}
+
+function createRepairInstruments(registers: Registry[]) {
+  const behind = new Gauge({
+    name: 'm2pg_database_summaries_behind',
+    help: 'Summaries that a database lacked at the last look of this process, at least.',
+    labelNames: ['database'],
+    registers,
+  });
+  const repaired = new Counter({
+    name: 'm2pg_database_summaries_repaired_total',
+    help: 'Summaries that a database had missed and got from another.',
+    labelNames: ['database'],
+    registers,
+  });
+  const failedRepairs = new Counter({
+    name: 'm2pg_repairs_failed_total',
+    help: 'Repairs that were broken off, by reason.',
+    labelNames: ['database', 'reason'],
+    registers,
+  });
+  return { behind, repaired, failedRepairs };
 }

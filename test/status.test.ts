@@ -47,20 +47,23 @@ test('is not ready once it is stopping, whatever the databases do', () => {
   expect(board.status().ready).toBe(false);
 });
 
-test('counts the writes of each database apart', () => {
+test('counts the writes and repairs of each database apart', () => {
   const board = boardOf(['up', 'down']);
   const failure = new Failure('timeout', 'did not answer in time');
   board.observe({ type: 'write_committed', database: 'db1', summaries: 5, durationMs: 1 });
   board.observe({ type: 'write_committed', database: 'db1', summaries: 5, durationMs: 1 });
   board.observe({ type: 'write_failed', database: 'db2', summaries: 5, failure });
+  board.observe({ type: 'repaired', database: 'db2', summaries: 3, from: 0, until: 3_600 });
+  board.observe({ type: 'repair_looked', missing: { db1: 0, db2: 2 }, slices: 1 });
   expect(board.status()).toEqual({
     version: '1.2.3',
     ready: true,
     writeAcks: 1,
     uptimeSeconds: expect.any(Number),
+    repair: { lookedAt: expect.any(String) },
     databases: [
-      { ...statusOf('up', 0), writes: { ok: 2, failed: 0 } },
-      { ...statusOf('down', 1), writes: { ok: 0, failed: 1 } },
+      { ...statusOf('up', 0), writes: { ok: 2, failed: 0 }, repair: { repaired: 0, behind: 0 } },
+      { ...statusOf('down', 1), writes: { ok: 0, failed: 1 }, repair: { repaired: 3, behind: 2 } },
     ],
   });
 });

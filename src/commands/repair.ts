@@ -63,10 +63,12 @@ export async function repairOnce(config: Config, args: readonly string[]): Promi
   const down = describeDown(opened);
   await opened.close();
 
-  process.stdout.write(`${isDryRun ? describe(missing, 'lacks') : describe(copied, 'got')}\n`);
+  const isAlone = opened.databases.length - down.length < 2;
+  if (isAlone) process.stderr.write('nothing to compare: repair needs two databases\n');
+  else process.stdout.write(`${isDryRun ? describe(missing, 'lacks') : describe(copied, 'got')}\n`);
   for (const line of down) process.stderr.write(`${line}\n`);
   if (stopping.signal.aborted) process.stderr.write('broken off: it was stopped\n');
-  const isEqual = !hasFailed && (!isDryRun || missing.size === 0);
+  const isEqual = !isAlone && !hasFailed && (!isDryRun || missing.size === 0);
   if (stopping.signal.aborted || down.length > 0 || !isEqual) process.exitCode = 1;
 }
 

@@ -15,6 +15,11 @@ const statusAnswer = z
     ready: z.boolean(),
     writeAcks: z.number(),
     uptimeSeconds: z.number(),
+    repair: z.object({
+      lookedAt: z.string().nullable().openapi({
+        description: 'When the databases were compared last; null: another process does so.',
+      }),
+    }),
     databases: z.array(
       z.object({
         name: z.string().openapi({ example: 'db1' }),
@@ -27,6 +32,12 @@ const statusAnswer = z
         writes: z
           .object({ ok: z.number(), failed: z.number() })
           .openapi({ description: 'Since the start of the process that answers, of which there may be several.' }),
+        repair: z.object({
+          repaired: z.number().openapi({ description: 'Summaries that this process has copied to it since start.' }),
+          behind: z.number().nullable().openapi({
+            description: 'Summaries that it lacked at the last look, at least; null: not known to this process.',
+          }),
+        }),
       }),
     ),
   })

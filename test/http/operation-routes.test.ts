@@ -7,6 +7,7 @@ const status: Status = {
   ready: true,
   writeAcks: 1,
   uptimeSeconds: 60,
+  repair: { lookedAt: '2012-12-11T05:12:30.000Z' },
   databases: [
     {
       name: 'db1',
@@ -17,6 +18,7 @@ const status: Status = {
       tls: null,
       fsync: null,
       writes: { ok: 0, failed: 7 },
+      repair: { repaired: 0, behind: 7 },
     },
   ],
 };

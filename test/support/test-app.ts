@@ -35,7 +35,14 @@ export type TestAppOptions = Partial<MetricsRoutesOptions> & { readonly operatio
 
 const quietOperation: Operation = {
   isReady: () => true,
-  status: () => ({ version: '0.0.0', ready: true, writeAcks: 1, uptimeSeconds: 1, databases: [] }),
+  status: () => ({
+    version: '0.0.0',
+    ready: true,
+    writeAcks: 1,
+    uptimeSeconds: 1,
+    repair: { lookedAt: null },
+    databases: [],
+  }),
   metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: '# HELP x\n' }),
 };
 

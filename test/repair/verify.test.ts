@@ -1,0 +1,80 @@
+import { expect, test } from 'vitest';
+import { rollUpOnce } from '../../src/database/roll-up.ts';
+import { type Finding, type VerifiedDay, verify } from '../../src/repair/verify.ts';
+import { type Copies, prepareCopies } from '../support/copies.ts';
+import { runSql } from '../support/fresh-database.ts';
+import { minutes, monday, mondayText, packAll, partition } from '../support/packing.ts';
+
+const range = { from: monday - 86_400, until: Math.ceil(Date.now() / 3_600_000) * 3_600 };
+
+async function findingsOf({ copies }: Copies, namePattern?: string): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for await (const day of verify({ copies, namePattern, range, restMs: 20 })) findings.push(...day.findings);
+  return findings;
+}
+
+/** Two databases with the same two hours of two series, rolled up. */
+async function prepareEqual() {
+  const all = await prepareCopies(2);
+  const summaries = minutes(120);
+  for (const { store } of all.copies) await store.write(summaries);
+  await rollUpOnce({ databases: all.databases, observe: () => undefined });
+  const [a, b] = all.urls as [URL, URL];
+  return { ...all, a, b, summaries };
+}
+
+test('finds nothing where databases agree, one of them packed; counts by hour', async () => {
+  const all = await prepareEqual();
+  await packAll(all.b);
+  const days: VerifiedDay[] = [];
+  for await (const day of verify({ copies: all.copies, namePattern: undefined, range, restMs: 20 })) days.push(day);
+  expect(days.flatMap(({ findings }) => findings)).toEqual([]);
+  expect(days.flatMap(({ hours }) => [...hours])).toEqual([
+    [monday, [120, 120]],
+    [monday + 3_600, [120, 120]],
+  ]);
+});
+
+test('finds a value that was changed by hand, tells the id and both values, and changes nothing', async () => {
+  const all = await prepareEqual();
+  const [summary] = all.summaries;
+  // Neither ids nor digests change.
+  await runSql(all.b, 'update summaries set mean = 42 where id = $1', [summary?.id]);
+  const difference = `mean is ${summary?.mean} in db1, 42 in db2`;
+  expect(await findingsOf(all)).toEqual([{ type: 'content', hour: monday, name: 'a', id: summary?.id, difference }]);
+  await all.repair();
+  expect(await runSql(all.b, 'select mean from summaries where id = $1', [summary?.id])).toEqual([{ mean: 42 }]);
+  expect(await findingsOf(all, '^b$')).toEqual([]);
+});
+
+test('finds the last bit of a value that was changed in a packed week', async () => {
+  const all = await prepareEqual();
+  for (const url of [all.a, all.b]) await packAll(url);
+  await runSql(all.b, `select unpack_week('${mondayText}')`);
+  await runSql(all.b, `update summaries set last = last + 4e-16 where bucket = to_timestamp($1)`, [monday]);
+  expect(await findingsOf(all)).toMatchObject([
+    { type: 'content', name: 'a' },
+    { type: 'content', name: 'b' },
+  ]);
+});
+
+test('finds what was deleted by hand, which repair then copies', async () => {
+  const all = await prepareEqual();
+  await runSql(all.b, `delete from ${partition} where bucket = to_timestamp($1)`, [monday + 60]);
+  expect(await findingsOf(all)).toMatchObject([
+    { type: 'missing', name: 'a', in: ['db2'] },
+    { type: 'missing', name: 'b', in: ['db2'] },
+  ]);
+  await all.repair();
+  expect(await findingsOf(all)).toEqual([]);
+});
+
+test('finds digests and roll-ups that are not what is stored', async () => {
+  const all = await prepareEqual();
+  await runSql(all.a, 'update digests set hash = hash # 1 where slice = to_timestamp($1)', [monday]);
+  await runSql(all.b, 'delete from hourly_rollups where start = to_timestamp($1)', [monday + 3_600]);
+  expect(await findingsOf(all)).toEqual([
+    { type: 'digest', hour: monday, in: 'db1' },
+    { type: 'roll-up', hour: monday + 3_600, in: 'db2' },
+  ]);
+});
