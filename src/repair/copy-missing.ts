@@ -4,12 +4,13 @@
  * 1. Lay the fingerprints of every series and slice side by side. Those that differ, or that a database lacks, are read
  *    on, a bounded number of them.
  * 2. Read the summaries of those from every database, some thousand at a time. The union by id is what all are to hold.
- * 3. Write to each database what it lacks of it. After each write it has as long a rest as the write took.
+ * 3. Write to each database what it lacks of it.
+ * 4. Rest twice as long as that took: repair takes at most a third of the time of any database.
  *
  * Summaries never change, so that a copy can be made twice and at any time: nothing is locked.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Failure, toFailure } from '../domain/failure.ts';
+import { type Failure, toFailure } from '../domain/failure.ts';
 import type { Span } from '../domain/store.ts';
 import type { Summary } from '../domain/summary.ts';
 import type { Copy, Slice } from './copy.ts';
@@ -18,11 +19,11 @@ import { type Fingerprint, fingerprintsOf, isSameEverywhere } from './fingerprin
 /** Some ten megabytes of them. What there is beyond is found at the next look. */
 const groupsMax = 50_000;
 
-/** Summaries read from each database at a time. */
-const rowsAtOnce = 10_000;
+/** Summaries read from each database at a time, and written in one transaction: some ten milliseconds. */
+const rowsAtOnce = 2_000;
 
-/** A transaction of some milliseconds. */
-const writtenAtOnce = 1_000;
+/** Whoever writes meanwhile is to notice little of it. */
+const restFactor = 2;
 
 /** Part of one series whose summaries are to be laid side by side; at most so many in each database. */
 interface Group extends Span {
@@ -57,6 +58,7 @@ export async function copyMissing(
   const total = new Map<string, number>();
   for (const batch of batchesOf(groups)) {
     if (options.signal?.aborted) break;
+    const begun = performance.now();
     const lacks = (await findMissing(batch, options.copies)).filter(({ missing }) => missing.length > 0);
     for (const { copy, missing } of lacks) {
       const { name } = copy.database;
@@ -64,6 +66,7 @@ export async function copyMissing(
     }
     const writable = lacks.filter(({ copy }) => !options.isDryRun && !failed.has(copy.database.name));
     await Promise.all(writable.map(({ copy, missing }) => copyTo(copy, missing, failed, options)));
+    await sleep(restFactor * (performance.now() - begun));
   }
   return total;
 }
@@ -140,19 +143,10 @@ async function copyTo(
 ): Promise<void> {
   const { name } = copy.database;
   try {
-    await write(copy, missing, options);
+    await copy.store.write(missing);
     options.onCopied(name, missing.length);
   } catch (error) {
     failed.add(name);
     options.onFailed(name, toFailure(error));
-  }
-}
-
-async function write({ store }: Copy, missing: readonly Summary[], { signal }: CopyMissingOptions): Promise<void> {
-  for (let start = 0; start < missing.length; start += writtenAtOnce) {
-    if (signal?.aborted) throw new Failure('stopping', 'repair was stopped');
-    const begun = performance.now();
-    await store.write(missing.slice(start, start + writtenAtOnce));
-    await sleep(performance.now() - begun);
   }
 }
