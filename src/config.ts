@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isSslMode, type SslMode } from './database/tls.ts';
+import { type Scope, scopes, type Token } from './domain/token.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -25,6 +26,14 @@ export interface Config {
   /** Processes that serve on one port. */
   readonly webConcurrency: number;
   readonly logLevel: (typeof logLevels)[number];
+  /** Of HTTP, a process. */
+  readonly connectionsMax: number;
+  /** None: whoever reaches the service may do everything. */
+  readonly tokens: readonly Token[];
+  /** Without tokens the service is meant to be open, wherever it listens. */
+  readonly isOpen: boolean;
+  /** Of pages that may call the service from a browser. */
+  readonly corsOrigins: readonly string[];
 }
 
 /** The environment is wrong; each problem names its variable and what a good value looks like. */
@@ -67,6 +76,42 @@ const packAfter = z
   .default('14d')
   .transform((text) => (text === 'never' ? undefined : toSeconds(text)));
 
+/** Base64, hexadecimal and most of what generators make; nothing that a header or a URL would change. */
+const secretPattern = /^[A-Za-z0-9._~+/=-]{16,256}$/;
+
+/** Of 16 characters at least, so that nobody guesses it; its message never shows it. */
+const secret = z.string().regex(secretPattern, {
+  error: 'expected a token of 16 to 256 letters, digits and . _ ~ + / = -, such as openssl rand -hex 32 makes',
+});
+
+const tokens = z
+  .string()
+  .transform((text, context) =>
+    text.split(',').flatMap((entry, index): Token[] => {
+      const [scope = '', ...rest] = entry.trim().split(':');
+      const value = rest.join(':');
+      if (isScope(scope) && secretPattern.test(value)) return [{ scope, secret: value }];
+      const message = isScope(scope)
+        ? `token ${index + 1}, to ${scope}, is not 16 to 256 letters, digits and . _ ~ + / = -`
+        : `token ${index + 1} has no scope; expected read:…, write:… or admin:…, separated by commas`;
+      context.addIssue({ code: 'custom', message });
+      return [];
+    }),
+  )
+  .default([]);
+
+function isScope(text: string): text is Scope {
+  return (scopes as readonly string[]).includes(text);
+}
+
+const origins = z
+  .string()
+  .transform((text) => text.split(',').map((origin) => origin.trim()))
+  .refine((list) => list.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin), {
+    error: 'expected origins such as https://example.com, separated by commas',
+  })
+  .default([]);
+
 const schema = z.object({
   PORT: port.default(8_080),
   HOST: z.string().optional(),
@@ -81,6 +126,15 @@ const schema = z.object({
   BODY_BYTES_MAX: whole(1_024, 256 * 1_024 * 1_024, 'bytes').default(8 * 1_024 * 1_024),
   POOL_SIZE_MAX: whole(2, 1_000, 'connections').default(8),
   WEB_CONCURRENCY: whole(1, 64, 'processes').default(1),
+  CONNECTIONS_MAX: whole(1, 100_000, 'connections').default(1_000),
+  TOKENS: tokens,
+  READ_TOKEN: secret.optional(),
+  WRITE_TOKEN: secret.optional(),
+  ADMIN_TOKEN: secret.optional(),
+  OPEN: z
+    .enum(['0', '1'], { error: 'expected 1, for a service that is open to whoever reaches it, or 0' })
+    .default('0'),
+  CORS_ORIGINS: origins,
   LOG_LEVEL: z.enum(logLevels, { error: `expected one of ${logLevels.join(', ')}` }).default('info'),
   PGSSLMODE: z
     .string()
@@ -102,7 +156,7 @@ export function readConfig(environment: Environment): Config {
   const problems = parsed.success
     ? []
     : parsed.error.issues.map(({ path: [name], message }) => {
-        return `${String(name)}: ${message}, not ${quote(given[String(name)])}`;
+        return `${String(name)}: ${message}, not ${quote(String(name), given[String(name)])}`;
       });
   const databaseUrls = readDatabaseUrls(given, problems);
   // As many as are listed, so that a URL that is wrong does not make WRITE_ACKS wrong as well.
@@ -129,12 +183,23 @@ export function readConfig(environment: Environment): Config {
     poolSizeMax: data.POOL_SIZE_MAX,
     webConcurrency: data.WEB_CONCURRENCY,
     logLevel: data.LOG_LEVEL,
+    connectionsMax: data.CONNECTIONS_MAX,
+    tokens: [
+      ...data.TOKENS,
+      ...scopes.flatMap((scope) => {
+        const value = data[`${scope.toUpperCase() as Uppercase<Scope>}_TOKEN`];
+        return value === undefined ? [] : [{ scope, secret: value }];
+      }),
+    ],
+    isOpen: data.OPEN === '1',
+    corsOrigins: data.CORS_ORIGINS,
   });
 }
 
-/** A URL in the wrong variable is a secret all the same. */
-function quote(text: string | undefined): string {
-  return text?.includes('://') ? 'a URL' : JSON.stringify(text);
+/** A URL in the wrong variable is a secret all the same, and a token that is too short is one to somebody. */
+function quote(name: string, text: string | undefined): string {
+  if (name.includes('TOKEN')) return 'what it is';
+  return text?.includes('://') && name !== 'CORS_ORIGINS' ? 'a URL' : JSON.stringify(text);
 }
 
 /** NaN for what is no number, which the schema refuses. */

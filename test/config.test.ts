@@ -24,6 +24,10 @@ test('needs nothing, and has the documented defaults', () => {
   expect(readConfig({})).toEqual({
     databaseUrls: 'embedded',
     sslMode: 'prefer',
+    connectionsMax: 1_000,
+    tokens: [],
+    isOpen: false,
+    corsOrigins: [],
     port: 8_080,
     isPortGiven: false,
     host: '127.0.0.1',
@@ -63,6 +67,14 @@ describe('a variable', () => {
     ['BODY_BYTES_MAX', '1048576', { bodyBytesMax: 1_048_576 }],
     ['POOL_SIZE_MAX', '2', { poolSizeMax: 2 }],
     ['WEB_CONCURRENCY', '64', { webConcurrency: 64 }],
+    ['CONNECTIONS_MAX', '100000', { connectionsMax: 100_000 }],
+    ['OPEN', '1', { isOpen: true }],
+    ['OPEN', '0', { isOpen: false }],
+    [
+      'CORS_ORIGINS',
+      'https://a.example, http://localhost:3000',
+      { corsOrigins: ['https://a.example', 'http://localhost:3000'] },
+    ],
     ['LOG_LEVEL', 'silent', { logLevel: 'silent' }],
     ['PGSSLMODE', 'verify-full', { sslMode: 'verify-full' }],
   ])('%s may be %s', (name, value, expected) => {
@@ -79,6 +91,9 @@ describe('a variable', () => {
     ['BODY_BYTES_MAX', ['0', '1023', '8MiB', '268435457']],
     ['POOL_SIZE_MAX', ['0', '1', '1001', 'many']],
     ['WEB_CONCURRENCY', ['0', '65', '1.5', 'auto']],
+    ['CONNECTIONS_MAX', ['0', '100001', 'all']],
+    ['OPEN', ['yes', 'true', '2']],
+    ['CORS_ORIGINS', ['any', 'example.com', 'https://a.example/', 'https://a.example,']],
     ['LOG_LEVEL', ['verbose', 'INFO']],
     ['PGSSLMODE', ['yes', 'verify']],
   ])('%s is refused as any of %j, with its name, what is expected and what was given', (name, values) => {

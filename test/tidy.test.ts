@@ -31,7 +31,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   repair: ['database', 'domain', 'store'],
   'log.ts': ['domain'],
   'telemetry.ts': ['domain'],
-  'config.ts': ['database'],
+  'config.ts': ['database', 'domain'],
   'status.ts': ['database', 'domain', 'http'],
   commands: [
     'config.ts',

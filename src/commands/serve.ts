@@ -1,5 +1,5 @@
 import cluster from 'node:cluster';
-import type { Config } from '../config.ts';
+import { type Config, ConfigError } from '../config.ts';
 import type { Observe } from '../domain/observation.ts';
 import { createLog } from '../log.ts';
 import { announce } from './announce.ts';
@@ -13,6 +13,7 @@ import { createService } from './service.ts';
 /** Runs the service until SIGTERM or SIGINT; resolves when all that was in progress is done, or its time is up. */
 export async function serve(config: Config): Promise<void> {
   if (cluster.isWorker) return serveAsWorker(config);
+  refuseExposure(config);
   return config.webConcurrency > 1 ? serveTogether(config) : serveAlone(config);
 }
 
@@ -38,4 +39,13 @@ async function serveAlone(config: Config): Promise<void> {
   const signal = await signalled;
   stopping.abort();
   await service.stop(signal, maintenance);
+}
+
+/** @throws ConfigError for a service that would be open to the world though nobody said so. */
+function refuseExposure({ host, tokens, isOpen }: Config): void {
+  if (tokens.length > 0 || isOpen || /^(localhost|127(\.\d+){3}|::1)$/i.test(host)) return;
+  throw new ConfigError([
+    `TOKENS: is not set, and m2pg would listen on ${host === '::' ? 'all interfaces' : host}, open to whoever reaches it. Set ` +
+      'TOKENS="write:…,read:…" (openssl rand -hex 32 makes a token), or OPEN=1 if that is meant, or HOST=127.0.0.1.',
+  ]);
 }

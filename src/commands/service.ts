@@ -1,5 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Config } from '../config.ts';
+import { splitPool } from '../database/pools.ts';
 import { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import { createApp } from '../http/app.ts';
@@ -64,6 +65,10 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
     now: () => Date.now() / 1000,
     bodyBytesMax,
     retentionSeconds,
+    readsMax: splitPool(config.poolSizeMax).read,
+    readWaitMs: config.readTimeoutMs,
+    tokens: config.tokens,
+    corsOrigins: config.corsOrigins,
     operation: { isReady: board.isReady, status: board.status, metrics: metrics ?? telemetry.render },
     version: packageJson.version,
     observe,
@@ -94,11 +99,11 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
 
 async function listenWhereFree(
   app: Parameters<typeof serveHttp>[0],
-  { host, port, isPortGiven }: Config,
+  { host, port, isPortGiven, connectionsMax }: Config,
 ): Promise<HttpServer> {
   for (let candidate = port; ; candidate += 1) {
     try {
-      return await serveHttp(app, host, candidate);
+      return await serveHttp(app, { host, port: candidate, connectionsMax });
     } catch (error) {
       const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
       if (!isTaken) throw error;

@@ -10,9 +10,13 @@ export type FailureCode =
   | 'body_too_large'
   | 'body_stalled'
   | 'invalid_request'
+  | 'unauthenticated'
+  | 'forbidden'
   | 'not_found'
   | 'method_not_allowed'
   | 'stopping'
+  | 'too_many_reads'
+  | 'too_many_bodies'
   // The whole store.
   | 'too_few_copies'
   | 'incomplete'

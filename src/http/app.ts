@@ -1,20 +1,36 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
+import type { MiddlewareHandler } from 'hono';
+import { cors } from 'hono/cors';
 import { routePath } from 'hono/route';
 import { Failure, invalidRequest, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
+import type { Token } from '../domain/token.ts';
+import { requireToken } from './access.ts';
 import { addDocsRoutes } from './docs-routes.ts';
 import { addMetricsRoutes, type MetricsRoutesOptions } from './metrics-routes.ts';
 import { addOperationRoutes, type Operation } from './operation-routes.ts';
 import { problemResponse } from './problem.ts';
+import { securityHeaders } from './security-headers.ts';
 
 export interface AppOptions extends MetricsRoutesOptions {
   readonly operation: Operation;
   readonly version: string;
   readonly observe: Observe;
+  /** None: whoever reaches the service may do everything. */
+  readonly tokens?: readonly Token[];
+  /** Of pages that may call it from a browser, as `https://example.com`. */
+  readonly corsOrigins?: readonly string[];
 }
 
 /** The HTTP service. It never listens: whoever has it can call `app.request()`, or hand `app.fetch` to a server. */
-export function createApp({ operation, version, observe, ...options }: AppOptions): OpenAPIHono {
+export function createApp({
+  operation,
+  version,
+  observe,
+  tokens = [],
+  corsOrigins = [],
+  ...options
+}: AppOptions): OpenAPIHono {
   const app = new OpenAPIHono({
     defaultHook: (result) => {
       if (result.success) return;
@@ -28,6 +44,10 @@ export function createApp({ operation, version, observe, ...options }: AppOption
     const durationMs = performance.now() - begun;
     observe({ type: 'request', method: c.req.method, route: routePath(c, -1), status: c.res.status, durationMs });
   });
+
+  app.use(addSecurityHeaders);
+  if (corsOrigins.length > 0) app.use(cors(corsOptions(corsOrigins)));
+  if (tokens.length > 0) app.use(requireToken(tokens));
 
   addMetricsRoutes(app, options);
   addOperationRoutes(app, operation);
@@ -52,4 +72,23 @@ export function createApp({ operation, version, observe, ...options }: AppOption
   });
 
   return app;
+}
+
+/** Those that were not given by the route itself, which knows better. */
+const addSecurityHeaders: MiddlewareHandler = async (c, next) => {
+  await next();
+  // Answers to writes have them already: to set one here would cost more than all the rest of the answer.
+  if (c.res.status === 201) return;
+  for (const [name, value] of Object.entries(securityHeaders))
+    if (!c.res.headers.has(name)) c.res.headers.set(name, value);
+};
+
+function corsOptions(origins: readonly string[]) {
+  return {
+    origin: [...origins],
+    allowMethods: ['GET', 'POST', 'DELETE'],
+    allowHeaders: ['Authorization', 'Content-Type', 'Content-Encoding', 'Idempotency-Key'],
+    exposeHeaders: ['M2pg-Copies', 'M2pg-Databases', 'M2pg-Complete', 'Retry-After'],
+    maxAge: 600,
+  };
 }

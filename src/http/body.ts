@@ -1,8 +1,7 @@
 import { pipeline } from 'node:stream';
 import { promisify } from 'node:util';
 import { createGunzip, gunzip as gunzipWithCallback } from 'node:zlib';
-import type { HonoRequest, MiddlewareHandler } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
+import type { HonoRequest } from 'hono';
 import { Failure } from '../domain/failure.ts';
 
 const gunzip = promisify(gunzipWithCallback);
@@ -13,26 +12,37 @@ const chunkBytes = 64 * 1_024;
 /** Holds no state between bodies; making one costs more than to decode a summary. */
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/**
- * Refuses a body that is too large, by its Content-Length or else as soon as so much has arrived.
- *
- * @throws Failure `body_too_large`, or `malformed_body` when the client leaves in the middle.
- */
-export function limitBody(bodyBytesMax: number): MiddlewareHandler {
-  const onError = () => {
-    throw bodyTooLarge(bodyBytesMax);
+/** A body whose length is told and no more than this is read in one go, which is faster; others are counted as they come. */
+const shortBytesMax = 64 * 1_024;
+
+/** What bodies may hold of the memory, together, while they are received. */
+export interface BodyBudget {
+  /** @throws Failure `too_many_bodies`. */
+  take(bytes: number): void;
+  giveBack(bytes: number): void;
+}
+
+/** Nothing is taken yet. */
+export function createBodyBudget(bytesMax: number): BodyBudget {
+  let taken = 0;
+  return {
+    take(bytes) {
+      if (taken + bytes > bytesMax) {
+        throw new Failure('too_many_bodies', `bodies of ${taken} bytes are being received; try again later`);
+      }
+      taken += bytes;
+    },
+    giveBack(bytes) {
+      taken -= bytes;
+    },
   };
-  const limit = bodyLimit({ maxSize: bodyBytesMax, onError });
-  return async (c, next) => {
-    // A length that was told needs no counting, which would make a web stream of every body: Node lets no more through.
-    if (Number(c.req.header('Content-Length')) <= bodyBytesMax && !c.req.header('Transfer-Encoding')) return next();
-    try {
-      return await limit(c, next);
-    } catch (cause) {
-      // Failures of what comes next are answered there and do not pass here: it is the reading that failed.
-      throw cause instanceof Failure ? cause : endedEarly(cause);
-    }
-  };
+}
+
+/** How much of the body of a request is taken. */
+export interface BodyLimits {
+  /** As it is sent, and decompressed. */
+  readonly bytesMax: number;
+  readonly budget: BodyBudget;
 }
 
 function bodyTooLarge(bodyBytesMax: number): Failure {
@@ -46,11 +56,12 @@ function endedEarly(cause: unknown): Failure {
 /**
  * The body of a request as JSON, whatever its Content-Type says: `curl -d` says form, l2met's outlet says nothing.
  *
- * @throws Failure `malformed_body`, `unsupported_encoding` or `body_too_large`.
+ * @throws Failure `malformed_body`, `unsupported_encoding`, `body_too_large` by its Content-Length or else as soon as so
+ *   much has arrived, or `too_many_bodies`.
  */
-export async function readJson(request: HonoRequest, bodyBytesMax: number): Promise<unknown> {
-  const bytes = await decompress(await readBytes(request), request.header('Content-Encoding'), bodyBytesMax);
-  const text = decode(bytes);
+export async function readJson(request: HonoRequest, limits: BodyLimits): Promise<unknown> {
+  const bytes = await readBytes(request, limits);
+  const text = decode(await decompress(bytes, request.header('Content-Encoding'), limits.bytesMax));
   try {
     return JSON.parse(text);
   } catch {
@@ -61,11 +72,34 @@ export async function readJson(request: HonoRequest, bodyBytesMax: number): Prom
   }
 }
 
-async function readBytes(request: HonoRequest): Promise<Uint8Array> {
+async function readBytes(request: HonoRequest, limits: BodyLimits): Promise<Uint8Array> {
+  const told = request.header('Transfer-Encoding') ? undefined : request.header('Content-Length');
+  if (Number(told) > limits.bytesMax) throw bodyTooLarge(limits.bytesMax);
   try {
-    return new Uint8Array(await request.arrayBuffer());
+    // Node lets no more through than was told.
+    if (Number(told) <= shortBytesMax) return new Uint8Array(await request.arrayBuffer());
+    return await collectBytes(request.raw.body ?? [], limits);
   } catch (cause) {
-    throw endedEarly(cause);
+    throw cause instanceof Failure ? cause : endedEarly(cause);
+  }
+}
+
+async function collectBytes(
+  body: AsyncIterable<Uint8Array> | [],
+  { bytesMax, budget }: BodyLimits,
+): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of body) {
+      if (bytes + chunk.length > bytesMax) throw bodyTooLarge(bytesMax);
+      budget.take(chunk.length);
+      bytes += chunk.length;
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks, bytes);
+  } finally {
+    budget.giveBack(bytes);
   }
 }
 

@@ -8,6 +8,7 @@ import { problemResponse } from './problem.ts';
 import { checkKey } from './receivers/metrics.ts';
 import { type NdjsonOutcome, receiveNdjson } from './receivers/ndjson.ts';
 import { createSummarySchemas } from './receivers/summary-schema.ts';
+import { securityHeaders } from './security-headers.ts';
 
 /** The Content-Type of a bulk load. */
 export const ndjsonType = 'application/x-ndjson';
@@ -76,5 +77,5 @@ function answer(
   }
   if (stored === 0 && refused > 0)
     return problemResponse(c, new Failure('invalid_request', `all ${refused} lines are refused`), counts);
-  return c.json(counts, 201);
+  return c.json(counts, 201, securityHeaders);
 }

@@ -1,12 +1,14 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { Failure } from '../domain/failure.ts';
 import type { Completeness, Store } from '../domain/store.ts';
-import { limitBody, readJson } from './body.ts';
+import { createBodyBudget, readJson } from './body.ts';
 import { addBulkRoute, ndjsonAnswer, ndjsonBody, ndjsonType } from './bulk-route.ts';
+import { createGate } from './gate.ts';
 import { answerInPieces } from './pieces.ts';
 import { problemAnswer } from './problem.ts';
 import { receiveMetrics, summariesMax } from './receivers/metrics.ts';
 import { createSummarySchemas } from './receivers/summary-schema.ts';
+import { securityHeaders } from './security-headers.ts';
 import { metricsAnswer, namesMax, renderMetrics } from './views/metrics.ts';
 import { checkRange, createReadQuery } from './views/read-query.ts';
 
@@ -19,9 +21,25 @@ export interface MetricsRoutesOptions {
   readonly retentionSeconds: number | undefined;
   /** Ends bulk loads, which may take longer than a service that stops can wait, with the Failure that is its reason. */
   readonly stopping?: AbortSignal;
+  /** Reads at once; more wait their turn. Four when left out. */
+  readonly readsMax?: number;
+  /** How long a read may wait; ten seconds when left out. */
+  readonly readWaitMs?: number;
   /** How long the sender of a bulk load may be silent; half a minute when left out. */
   readonly bulkIdleTimeoutMs?: number;
 }
+
+/** Of all bodies that are being received, at least: eight of the usual limit. */
+const bodiesBytesMin = 64 * 1_024 * 1_024;
+
+/** As many as a read pool of the usual size has connections; more would only wait for one. */
+const readsMax = 4;
+
+/** What waits holds a socket and little else. */
+const readsWaitingMax = 100;
+
+/** A dashboard that asks for all of its charts at once is not to be refused. */
+const readWaitMs = 10_000;
 
 /** Adds the write and the read to an app. */
 export function addMetricsRoutes(app: OpenAPIHono, options: MetricsRoutesOptions): void {
@@ -76,8 +94,9 @@ function addWrite(app: OpenAPIHono, { store, now, bodyBytesMax, retentionSeconds
     },
   });
 
-  app.post('/metrics', limitBody(bodyBytesMax), async (c) => {
-    const body = await readJson(c.req, bodyBytesMax);
+  const limits = { bytesMax: bodyBytesMax, budget: createBodyBudget(Math.max(bodiesBytesMin, 2 * bodyBytesMax)) };
+  app.post('/metrics', async (c) => {
+    const body = await readJson(c.req, limits);
     if (Array.isArray(body) && body.length > summariesMax) {
       throw new Failure('body_too_large', `an array may hold at most ${summariesMax} summaries, not ${body.length}`);
     }
@@ -87,12 +106,18 @@ function addWrite(app: OpenAPIHono, { store, now, bodyBytesMax, retentionSeconds
     // Its headers stay a plain object all the way to the socket; `c.header` would make a Headers of them and back.
     return new Response(JSON.stringify(Array.isArray(body) ? ids : ids[0]), {
       status: 201,
-      headers: { 'Content-Type': 'application/json', 'M2pg-Copies': `${copies}/${databases}` },
+      headers: { ...securityHeaders, 'Content-Type': 'application/json', 'M2pg-Copies': `${copies}/${databases}` },
     });
   });
 }
 
-function addRead(app: OpenAPIHono, { store, now, retentionSeconds }: MetricsRoutesOptions): void {
+function addRead(app: OpenAPIHono, { store, now, retentionSeconds, ...limits }: MetricsRoutesOptions): void {
+  const gate = createGate({
+    insideMax: limits.readsMax ?? readsMax,
+    waitingMax: readsWaitingMax,
+    waitMs: limits.readWaitMs ?? readWaitMs,
+  });
+
   const route = createRoute({
     method: 'get',
     path: '/metrics',
@@ -109,7 +134,7 @@ function addRead(app: OpenAPIHono, { store, now, retentionSeconds }: MetricsRout
         }),
       },
       422: problemAnswer('A parameter is wrong, or the answer would be too large.'),
-      503: problemAnswer('No database answered, or not all that partial=refuse needs.'),
+      503: problemAnswer('No database answered, or not all that partial=refuse needs, or too many reads are waiting.'),
     },
   });
 
@@ -119,17 +144,25 @@ function addRead(app: OpenAPIHono, { store, now, retentionSeconds }: MetricsRout
     const { name: namePattern, to, resolution, timezone, partial } = query;
     // Summaries past retention may still be there, until their whole week is: nobody sees them any more.
     const from = Math.max(query.from, retentionSeconds === undefined ? 0 : now() - retentionSeconds);
-    const found = await store.aggregate({ namePattern, from, to, resolution, timezone, namesMax });
+    const leave = await gate.enter();
+    const found = await store.aggregate({ namePattern, from, to, resolution, timezone, namesMax }).catch((error) => {
+      leave();
+      throw error;
+    });
+    const close = () => {
+      leave();
+      return found.close();
+    };
     c.header('M2pg-Databases', describeOutcomes(found));
     c.header('M2pg-Complete', String(found.complete));
     c.header('Cache-Control', 'no-store');
     if (partial === 'refuse' && !found.complete) {
-      await found.close();
+      await close();
       throw new Failure('incomplete', `the answer would be incomplete: ${describeOutcomes(found)}`);
     }
     c.header('Content-Type', 'application/json');
     // The type of the route is that of the text that the pieces make.
-    return (await answerInPieces(c, renderMetrics(found.pages), found.close)) as never;
+    return (await answerInPieces(c, renderMetrics(found.pages), close)) as never;
   });
 }
 

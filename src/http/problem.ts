@@ -9,6 +9,8 @@ const answers: Partial<Record<FailureCode, readonly [ContentfulStatusCode, strin
   unsupported_encoding: [415, 'Unsupported content encoding'],
   body_too_large: [413, 'Body too large'],
   body_stalled: [408, 'Body stalled'],
+  unauthenticated: [401, 'Not authenticated'],
+  forbidden: [403, 'Forbidden'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'Method not allowed'],
   invalid_request: [422, 'Invalid request'],
@@ -17,6 +19,8 @@ const answers: Partial<Record<FailureCode, readonly [ContentfulStatusCode, strin
   too_few_copies: [503, 'Not enough databases have committed'],
   incomplete: [503, 'Not every database answered'],
   stopping: [503, 'Stopping'],
+  too_many_reads: [503, 'Too many reads at once'],
+  too_many_bodies: [503, 'Too many bodies at once'],
   no_database: [503, 'No database answered'],
 };
 
@@ -34,6 +38,7 @@ const retryAfterSeconds = '2';
 export function problemResponse(c: Context, failure: Failure, members: object = {}): Response {
   const [status, title] = answers[failure.code] ?? [500, 'Internal error'];
   if (status === 503) c.header('Retry-After', retryAfterSeconds);
+  if (status === 401) c.header('WWW-Authenticate', 'Bearer realm="m2pg", Basic realm="m2pg", charset="UTF-8"');
   const path = paths[failure.code];
   const errors = path === undefined ? failure.problems : [{ path, message: failure.message }];
   const problem = {

@@ -15,6 +15,9 @@ const timeoutAnswer = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n
 /** Longer than the idle timeout of common load balancers (60 s), so that they, not we, close a connection. */
 const keepAliveTimeoutMs = 65_000;
 
+/** Each holds some ten kilobytes, and part of a body. */
+const defaultConnectionsMax = 1_000;
+
 /** When we stop, a connection on which nothing was asked may have a request on its way; after this it has none. */
 const quietMs = 250;
 
@@ -26,16 +29,19 @@ export interface HttpServer {
   stop(graceMs: number): Promise<void>;
 }
 
-/**
- * Starts to serve. Rejects, with `code` EADDRINUSE among others, when it cannot listen there.
- *
- * @param timeoutMs For the head of a request, and for the whole of it unless it is a bulk load.
- */
+export interface ServerOptions {
+  readonly host: string;
+  readonly port: number;
+  /** For the head of a request, and for the whole of it unless it is a bulk load; half a minute when left out. */
+  readonly timeoutMs?: number;
+  /** What comes beyond is closed at once. */
+  readonly connectionsMax?: number;
+}
+
+/** Starts to serve. Rejects, with `code` EADDRINUSE among others, when it cannot listen there. */
 export async function serveHttp(
   app: OpenAPIHono,
-  host: string,
-  port: number,
-  timeoutMs = requestTimeoutMs,
+  { host, port, timeoutMs = requestTimeoutMs, connectionsMax = defaultConnectionsMax }: ServerOptions,
 ): Promise<HttpServer> {
   const server = createAdaptorServer({
     fetch: app.fetch,
@@ -43,6 +49,7 @@ export async function serveHttp(
     hostname: 'localhost',
     serverOptions: { headersTimeout: timeoutMs, requestTimeout: 0, keepAliveTimeout: keepAliveTimeoutMs },
   }) as Server;
+  server.maxConnections = connectionsMax;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port }, resolve);

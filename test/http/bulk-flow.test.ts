@@ -41,7 +41,7 @@ async function* pieces(count: number, taken: { count: number }) {
 
 async function startServer(options: TestAppOptions = {}, timeoutMs?: number) {
   const tested = createTestApp(options);
-  const server = await serveHttp(tested.app, '127.0.0.1', 0, timeoutMs);
+  const server = await serveHttp(tested.app, { host: '127.0.0.1', port: 0, ...(timeoutMs && { timeoutMs }) });
   onTestFinished(() => server.stop(0));
   return { ...tested, ...server };
 }

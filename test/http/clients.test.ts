@@ -9,7 +9,7 @@ const point = '{"name":"hello.world","value":42}';
 
 async function startServer() {
   const tested = createTestApp();
-  const server = await serveHttp(tested.app, '127.0.0.1', 0);
+  const server = await serveHttp(tested.app, { host: '127.0.0.1', port: 0 });
   onTestFinished(() => server.stop(0));
   return { ...tested, port: server.port };
 }

@@ -30,7 +30,7 @@ function serviceOf(count: number, failsAt = Number.POSITIVE_INFINITY) {
 }
 
 async function listen(service: ReturnType<typeof serviceOf>) {
-  const server = await serveHttp(service.app, '127.0.0.1', 0);
+  const server = await serveHttp(service.app, { host: '127.0.0.1', port: 0 });
   onTestFinished(() => server.stop(0));
   return `http://127.0.0.1:${server.port}/metrics`;
 }

@@ -15,7 +15,7 @@ const graceMs = 20_000;
 
 async function startServer(options: TestAppOptions = {}) {
   const tested = createTestApp(options);
-  const server = await serveHttp(tested.app, '127.0.0.1', 0);
+  const server = await serveHttp(tested.app, { host: '127.0.0.1', port: 0 });
   onTestFinished(() => server.stop(0));
   return { ...tested, ...server };
 }
@@ -53,7 +53,7 @@ async function stopsSoon(stopped: Promise<void>): Promise<void> {
 
 test('a port that is taken is said to be', async () => {
   const { port, app } = await startServer();
-  await expect(serveHttp(app, '127.0.0.1', port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  await expect(serveHttp(app, { host: '127.0.0.1', port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
 });
 
 test('an idle connection is kept for the next request, longer than load balancers keep theirs', async () => {

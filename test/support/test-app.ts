@@ -1,7 +1,6 @@
 import type { Observation } from '../../src/domain/observation.ts';
 import type { Summary } from '../../src/domain/summary.ts';
-import { createApp } from '../../src/http/app.ts';
-import type { MetricsRoutesOptions } from '../../src/http/metrics-routes.ts';
+import { type AppOptions, createApp } from '../../src/http/app.ts';
 import type { Operation } from '../../src/http/operation-routes.ts';
 import { createMemoryStore } from './memory-store.ts';
 
@@ -31,7 +30,7 @@ export interface ProblemBody {
   readonly errors?: readonly { readonly path: string; readonly message: string }[];
 }
 
-export type TestAppOptions = Partial<MetricsRoutesOptions> & { readonly operation?: Partial<Operation> };
+export type TestAppOptions = Partial<Omit<AppOptions, 'operation'>> & { readonly operation?: Partial<Operation> };
 
 const quietOperation: Operation = {
   isReady: () => true,
