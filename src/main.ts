@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { deleteHelp, deleteMetrics } from './commands/delete.ts';
 import { exportHelp, exportSummaries } from './commands/export.ts';
 import { collectGarbage } from './commands/gc.ts';
 import { importFile, importHelp } from './commands/import.ts';
@@ -23,6 +24,7 @@ const commands: Readonly<Record<string, Command>> = {
   export: { run: exportSummaries, help: exportHelp },
   repair: { run: repairOnce, help: repairHelp },
   verify: { run: verifyAll, help: verifyHelp },
+  delete: { run: deleteMetrics, help: deleteHelp },
 };
 
 const usage = `usage: m2pg [${Object.keys(commands).join(' | ')}]`;

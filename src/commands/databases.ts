@@ -2,6 +2,7 @@ import { relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { createDatabase, type Database } from '../database/database.ts';
+import { applyDeletion, noteDeletions, type Run, readDeletions, unsettledDeletions } from '../database/deletions.ts';
 import type { DatabaseStatus } from '../database/health.ts';
 import { createIdentities } from '../database/identities.ts';
 import type { Observe } from '../domain/observation.ts';
@@ -20,6 +21,9 @@ const connectTimeoutMs = 2_000;
 
 /** A first look at a database that is frozen or far away must not keep the others from serving. */
 const startTimeoutMs = 5_000;
+
+/** What takes longer, repair does later. */
+const deleteFirstMs = 5_000;
 
 /** The goodbyes of healthy databases take milliseconds; a frozen one never answers, and the process ends anyway. */
 const closeTimeoutMs = 500;
@@ -44,7 +48,7 @@ export async function openDatabases(config: Config, observe: Observe): Promise<D
   const { servers, stop } = config.databaseUrls === 'embedded' ? await startEmbeddedServers() : noServers;
   const urls = config.databaseUrls === 'embedded' ? servers.map(({ url }) => url) : config.databaseUrls;
   const claimIdentity = createIdentities();
-  const databases = urls.map((url, index) =>
+  const databases: Database[] = urls.map((url, index) =>
     createDatabase({
       name: `db${index + 1}`,
       url,
@@ -57,6 +61,11 @@ export async function openDatabases(config: Config, observe: Observe): Promise<D
         maintain: maintainTimeoutMs,
       },
       claimIdentity,
+      beforeUse: (run) =>
+        deleteFirst(
+          run,
+          databases.filter((_, other) => other !== index),
+        ),
       observe,
     }),
   );
@@ -69,6 +78,23 @@ export async function openDatabases(config: Config, observe: Observe): Promise<D
       await stop();
     },
   };
+}
+
+/** What the others have deleted while a database was away is not to be seen in it for an instant. */
+async function deleteFirst(run: Run, others: readonly Database[]): Promise<void> {
+  const endMs = performance.now() + deleteFirstMs;
+  const up = others.filter((other) => other.status().state === 'up');
+  const known = await Promise.allSettled(
+    up.map((other) => readDeletions((text, values = []) => other.query('maintain', { text, values }))),
+  );
+  await noteDeletions(
+    run,
+    known.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : [])),
+  );
+  for (const id of await unsettledDeletions(run)) {
+    if (performance.now() > endMs) return;
+    await applyDeletion(run, id, () => performance.now() < endMs);
+  }
 }
 
 /**

@@ -6,6 +6,8 @@ import type { Observe } from '../domain/observation.ts';
 import { createApp } from '../http/app.ts';
 import type { Operation } from '../http/operation-routes.ts';
 import { type HttpServer, serveHttp } from '../http/server.ts';
+import { createCopy } from '../repair/copy.ts';
+import { createDeleter } from '../repair/deletions.ts';
 import { createStatusBoard } from '../status.ts';
 import { createTelemetry, type Telemetry } from '../telemetry.ts';
 import type { Databases } from './databases.ts';
@@ -58,9 +60,11 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
     databases: () => databases.map((database) => database.status()),
   });
   const store = openStore(opened, config, observe);
+  const copies = databases.map((database) => createCopy({ database, observe }));
   const bulkEnd = new AbortController();
   const app = createApp({
     store,
+    deleter: createDeleter({ copies, acks: writeAcks, now: () => Date.now() / 1000 }),
     stopping: bulkEnd.signal,
     now: () => Date.now() / 1000,
     bodyBytesMax,

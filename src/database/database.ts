@@ -1,6 +1,7 @@
 import type { QueryResult } from 'pg';
 import type { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
+import type { Run } from './deletions.ts';
 import { createHealth, type DatabaseStatus } from './health.ts';
 import { createMonitor } from './monitor.ts';
 import { type Purpose, type RowCursor, type Statement, type StatementTimeouts, splitPool } from './pools.ts';
@@ -20,6 +21,8 @@ export interface DatabaseOptions {
   readonly timeoutMs: StatementTimeouts;
   /** Takes note of the identity that a database carries. Throws a Failure when another one has it. */
   readonly claimIdentity: (name: string, identity: string) => void;
+  /** What is to be done with it whenever it has been connected to anew, before it is used. */
+  readonly beforeUse?: (run: Run) => Promise<void>;
   readonly observe: Observe;
 }
 

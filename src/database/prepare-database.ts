@@ -1,5 +1,6 @@
 import type { Observe } from '../domain/observation.ts';
 import type { ConnectionTimeouts } from './connection-options.ts';
+import type { Run } from './deletions.ts';
 import { migrate, refuseNewer } from './migrate.ts';
 import { connect, type Inspection } from './monitor.ts';
 
@@ -12,6 +13,8 @@ export interface PrepareOptions {
   readonly connectTimeoutMs: number;
   /** Takes note of the identity that a database carries. Throws a Failure when another one has it. */
   readonly claimIdentity: (name: string, identity: string) => void;
+  /** What else is to be done with a database before it is used, as long as it takes writes. */
+  readonly beforeUse?: ((run: Run) => Promise<void>) | undefined;
   readonly observe: Observe;
 }
 
@@ -21,7 +24,7 @@ export interface PrepareOptions {
  * @throws Failure when it must not be used; else what the driver raises.
  */
 export async function prepareDatabase(options: PrepareOptions, { readOnly, attempt }: Inspection): Promise<void> {
-  const { name, url, connectTimeoutMs, claimIdentity, observe } = options;
+  const { name, url, connectTimeoutMs, claimIdentity, beforeUse, observe } = options;
   const timeouts: ConnectionTimeouts = {
     connectTimeoutMs,
     statementTimeoutMs: migrationTimeoutMs,
@@ -33,6 +36,7 @@ export async function prepareDatabase(options: PrepareOptions, { readOnly, attem
     if (migrations.length > 0) observe({ type: 'migrated', database: name, migrations });
     const { rows } = await client.query<{ id: string }>('select id from database_identity');
     if (rows[0]) claimIdentity(name, rows[0].id);
+    if (!readOnly) await beforeUse?.((text, values = []) => client.query(text, values));
   } finally {
     client.end().catch(() => undefined);
   }

@@ -6,13 +6,14 @@ import { Failure, invalidRequest, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Token } from '../domain/token.ts';
 import { requireToken } from './access.ts';
+import { addDeleteRoute, type DeleteRouteOptions } from './delete-route.ts';
 import { addDocsRoutes } from './docs-routes.ts';
 import { addMetricsRoutes, type MetricsRoutesOptions } from './metrics-routes.ts';
 import { addOperationRoutes, type Operation } from './operation-routes.ts';
 import { problemResponse } from './problem.ts';
 import { securityHeaders } from './security-headers.ts';
 
-export interface AppOptions extends MetricsRoutesOptions {
+export interface AppOptions extends MetricsRoutesOptions, DeleteRouteOptions {
   readonly operation: Operation;
   readonly version: string;
   readonly observe: Observe;
@@ -50,6 +51,7 @@ export function createApp({
   if (tokens.length > 0) app.use(requireToken(tokens));
 
   addMetricsRoutes(app, options);
+  addDeleteRoute(app, options);
   addOperationRoutes(app, operation);
   addDocsRoutes(app, version);
 

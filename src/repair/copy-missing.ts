@@ -14,6 +14,7 @@ import { type Failure, toFailure } from '../domain/failure.ts';
 import type { Span } from '../domain/store.ts';
 import type { Summary } from '../domain/summary.ts';
 import type { Copy, Slice } from './copy.ts';
+import { type CoveredBy, deleteAgain } from './deletions.ts';
 import { type Fingerprint, fingerprintsOf, isSameEverywhere } from './fingerprints.ts';
 
 /** Some ten megabytes of them. What there is beyond is found at the next look. */
@@ -33,6 +34,8 @@ interface Group extends Span {
 export interface CopyMissingOptions {
   readonly copies: readonly Copy[];
   readonly namePattern: string | undefined;
+  /** What is covered by a deletion is not copied, and deleted again where it is. */
+  readonly coveredBy: CoveredBy;
   readonly isDryRun: boolean;
   readonly signal: AbortSignal | undefined;
   /** Is told of each batch that a database lacked and now has. */
@@ -45,21 +48,25 @@ export interface CopyMissingOptions {
  * Makes a slice the same in all databases.
  *
  * @param widthSeconds Of the groups that are compared; the slice is a multiple of it.
- * @returns How many summaries each database lacked; those that lacked none are left out.
+ * @returns How many summaries each database lacked; those that lacked none are left out. And whether any held what is
+ *   deleted.
  * @throws Failure when a database cannot be read.
  */
 export async function copyMissing(
   slice: Slice,
   widthSeconds: number,
   options: CopyMissingOptions,
-): Promise<ReadonlyMap<string, number>> {
+): Promise<{ missing: ReadonlyMap<string, number>; isCovered: boolean }> {
   const groups = await findDiffering(slice, widthSeconds, options);
   const failed = new Set<string>();
   const total = new Map<string, number>();
+  let isCovered = false;
   for (const batch of batchesOf(groups)) {
     if (options.signal?.aborted) break;
     const begun = performance.now();
-    const lacks = (await findMissing(batch, options.copies)).filter(({ missing }) => missing.length > 0);
+    const found = await findMissing(batch, options);
+    isCovered ||= found.some(({ covered }) => covered.size > 0);
+    const lacks = found.filter(({ missing }) => missing.length > 0);
     for (const { copy, missing } of lacks) {
       const { name } = copy.database;
       total.set(name, (total.get(name) ?? 0) + missing.length);
@@ -68,7 +75,7 @@ export async function copyMissing(
     await Promise.all(writable.map(({ copy, missing }) => copyTo(copy, missing, failed, options)));
     await sleep(restFactor * (performance.now() - begun));
   }
-  return total;
+  return { missing: total, isCovered };
 }
 
 async function findDiffering(slice: Slice, widthSeconds: number, options: CopyMissingOptions): Promise<Group[]> {
@@ -124,15 +131,22 @@ function* partsOf({ name, from, to, count }: Group): Generator<Span> {
 interface Lack {
   readonly copy: Copy;
   readonly missing: readonly Summary[];
+  /** The deletions that cover something it holds. */
+  readonly covered: ReadonlySet<string>;
 }
 
-async function findMissing(spans: readonly Span[], copies: readonly Copy[]): Promise<Lack[]> {
+async function findMissing(spans: readonly Span[], { copies, coveredBy }: CopyMissingOptions): Promise<Lack[]> {
   const held = await Promise.all(copies.map(async ({ store }) => (await store.selectSpans(spans)).summaries));
   const union = new Map(held.flatMap((summaries) => summaries.map((summary) => [summary.id, summary] as const)));
-  return copies.map((copy, index) => {
-    const ids = new Set(held[index]?.map(({ id }) => id));
-    return { copy, missing: [...union.values()].filter(({ id }) => !ids.has(id)) };
-  });
+  const alive = [...union.values()].filter((summary) => coveredBy(summary) === undefined);
+  return Promise.all(
+    copies.map(async (copy, index) => {
+      const ids = new Set(held[index]?.map(({ id }) => id));
+      const covered = new Set(held[index]?.flatMap((summary) => coveredBy(summary)?.id ?? []));
+      await deleteAgain(copy, covered);
+      return { copy, missing: alive.filter(({ id }) => !ids.has(id)), covered };
+    }),
+  );
 }
 
 async function copyTo(

@@ -2,6 +2,7 @@
  * Repair: all databases are to hold the same summaries. What one has missed, because it was away, slow or is new, it gets
  * from the others. This alone, and nothing that a process remembers, is what makes copies equal again.
  *
+ * 0. Deletions first: what one knows to be deleted, all delete (`deletions.ts`).
  * 1. Look: compare the digests of the databases that can be reached. Usually that is all, a few rows each.
  * 2. What has differed for some seconds, unchanged, is no write on its way: it is due. The newest first.
  * 3. Copy what is missing there, in both directions (`copy-missing.ts`).
@@ -13,6 +14,7 @@ import { toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Copy, Slice } from './copy.ts';
 import { copyMissing } from './copy-missing.ts';
+import { type CoveredBy, coverage, syncDeletions } from './deletions.ts';
 import { type DifferingSlice, findDifferingSlices } from './differing-slices.ts';
 import { createDueSlices } from './due-slices.ts';
 
@@ -78,20 +80,20 @@ export function createRepair(options: RepairOptions): Repair {
   const isRetrying = !options.isDryRun;
   const dueSlices = createDueSlices({ restMs: options.restMs ?? defaultRestMs, isRetrying });
 
-  const repairJoined = async ({ slice, members }: Joined, readable: readonly Copy[]) => {
-    const found = await repairSlice(slice, readable, options);
-    if (found.missing.size === 0) await recount(slice, readable, options);
+  const repairJoined = async ({ slice, members }: Joined, among: Among) => {
+    const found = await repairSlice(slice, among, options);
+    if (found.missing.size === 0 && !found.isCovered) await recount(slice, among.readable, options);
     if (!found.hasFailed) for (const member of members) dueSlices.tried(member, performance.now());
     return found;
   };
 
-  const repairAll = async (all: readonly Joined[], readable: readonly Copy[], mayGoOn: () => Promise<boolean>) => {
+  const repairAll = async (all: readonly Joined[], among: Among, mayGoOn: () => Promise<boolean>) => {
     const endMs = performance.now() + passMaxMs;
     const missing: Record<string, number> = {};
     let hasFailed = false;
     for (const joined of all) {
       if (options.signal?.aborted || performance.now() > endMs || !(await mayGoOn())) break;
-      const found = await repairJoined(joined, readable);
+      const found = await repairJoined(joined, among);
       for (const [name, count] of found.missing) missing[name] = (missing[name] ?? 0) + count;
       hasFailed ||= found.hasFailed;
     }
@@ -102,10 +104,11 @@ export function createRepair(options: RepairOptions): Repair {
     async pass(mayGoOn = async () => true) {
       const readable = copies.filter((copy) => copy.isReadable());
       if (readable.length < 2) return { differing: 0, missing: {}, hasFailed: false, untried: [] };
+      const deletions = options.isDryRun ? [] : await syncDeletions(readable, mayGoOn);
       const differing = await findDifferingSlices(readable, rangeOf(options));
       observe({ type: 'repair_looked', missing: countMissing(readable, differing), slices: differing.length });
       const due = joinNeighbours(dueSlices.due(differing, performance.now()));
-      const found = await repairAll(due, readable, mayGoOn);
+      const found = await repairAll(due, { readable, coveredBy: coverage(deletions) }, mayGoOn);
       for (const copy of readable) if (copy.isReadable()) copy.noteSuccess();
       return { differing: differing.length, ...found, untried: dueSlices.untried() };
     },
@@ -156,11 +159,17 @@ function widthOf({ from, until }: Slice): number {
   return from % hourSeconds === 0 && until % hourSeconds === 0 ? hourSeconds : minuteSeconds;
 }
 
-async function repairSlice(slice: Slice, copies: readonly Copy[], options: RepairOptions) {
+interface Among {
+  readonly readable: readonly Copy[];
+  readonly coveredBy: CoveredBy;
+}
+
+async function repairSlice(slice: Slice, { readable, coveredBy }: Among, options: RepairOptions) {
   const { namePattern, isDryRun = false, observe, signal } = options;
   let hasFailed = false;
-  const missing = await copyMissing(slice, widthOf(slice), {
-    copies,
+  const { missing, isCovered } = await copyMissing(slice, widthOf(slice), {
+    copies: readable,
+    coveredBy,
     namePattern,
     isDryRun,
     signal,
@@ -170,7 +179,7 @@ async function repairSlice(slice: Slice, copies: readonly Copy[], options: Repai
       observe({ type: 'repair_failed', database, failure });
     },
   });
-  return { missing, hasFailed };
+  return { missing, isCovered, hasFailed };
 }
 
 /** Whole hours only: what is counted anew counts by the hour. */

@@ -52,6 +52,7 @@ export function createTestApp({ operation, ...options }: TestAppOptions = {}) {
   const app = createApp({
     store: memory,
     now: () => now,
+    deleter: { delete: async () => ({ id: '00000000-0000-0000-0000-000000000000', outcomes: [] }) },
     bodyBytesMax: 1_000_000,
     retentionSeconds: undefined,
     version: '0.0.0',

@@ -37,7 +37,8 @@ const statistic = z
   .min(-magnitudeMax, { error: `magnitude must be at most ${magnitudeMax}` })
   .max(magnitudeMax, { error: `magnitude must be at most ${magnitudeMax}` });
 
-const name = z
+/** The name of a metric, as it is accepted. */
+export const metricName = z
   .string({ error: (issue) => (issue.input === undefined ? 'missing; expected a string' : 'expected a string') })
   .refine((text) => text !== '' && Buffer.byteLength(text) <= nameBytesMax, {
     error: `expected 1 to ${nameBytesMax} bytes of UTF-8`,
@@ -122,7 +123,7 @@ export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOpt
 
   const summary = z
     .object({
-      name,
+      name: metricName,
       bucket,
       count,
       mean: statistic,
@@ -137,7 +138,7 @@ export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOpt
 
   const point = z
     .object({
-      name,
+      name: metricName,
       bucket: bucket.optional(),
       value: statistic,
     })

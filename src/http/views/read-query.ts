@@ -14,22 +14,25 @@ import {
 /** As many points as Prometheus gives of one series: more than any screen has pixels. */
 const bucketsMax = 11_000;
 
-const boundSpellings = `${instantSpellings}, now, or relative: -90s -15m -1h -7d -2w`;
+/** What a time in a query may look like. */
+export const boundSpellings = `${instantSpellings}, now, or relative: -90s -15m -1h -7d -2w`;
+
+/** A time in a query, as Unix seconds. @param spelling Of what is meant when it is left out. */
+export function createTimeBound(now: () => number, spelling: () => string) {
+  return z
+    .string()
+    .default(spelling)
+    .transform((text, context) => {
+      const instant = parseTimeBound(text, now());
+      if (instant !== undefined) return instant;
+      const hint = millisecondsHint(text, (seconds) => seconds > 1e8 && seconds < 4e9);
+      context.addIssue({ code: 'custom', message: `expected ${boundSpellings}${hint}` });
+      return z.NEVER;
+    });
+}
 
 /** The query of a read, as `GET /metrics` takes it. It validates, and the OpenAPI document is generated from it. */
 export function createReadQuery(now: () => number) {
-  const bound = (spelling: string) =>
-    z
-      .string()
-      .default(spelling)
-      .transform((text, context) => {
-        const instant = parseTimeBound(text, now());
-        if (instant !== undefined) return instant;
-        const hint = millisecondsHint(text, (seconds) => seconds > 1e8 && seconds < 4e9);
-        context.addIssue({ code: 'custom', message: `expected ${boundSpellings}${hint}` });
-        return z.NEVER;
-      });
-
   return z.object({
     name: z
       .string()
@@ -43,11 +46,11 @@ export function createReadQuery(now: () => number) {
         description: 'POSIX regular expression as of PostgreSQL, matched anywhere in the name. Left out: every name.',
         example: '^foo\\.',
       }),
-    from: bound('-1h').openapi({
+    from: createTimeBound(now, () => '-1h').openapi({
       param: { name: 'from', in: 'query' },
       description: `First instant, inclusive: ${boundSpellings}.`,
     }),
-    to: bound('now').openapi({
+    to: createTimeBound(now, () => 'now').openapi({
       param: { name: 'to', in: 'query' },
       description: `Last instant, inclusive: ${boundSpellings}.`,
     }),

@@ -1,0 +1,101 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { runToEnd } from '../support/finished-program.ts';
+import { createFragileServers, type FragileServer } from '../support/fragile-server.ts';
+import { runSql } from '../support/fresh-database.ts';
+import { point, read, write } from '../support/service-client.ts';
+import { eventually, type Service, startService } from '../support/service-process.ts';
+
+let servers: [FragileServer, FragileServer, FragileServer];
+
+beforeAll(async () => {
+  servers = (await createFragileServers(3)) as typeof servers;
+});
+
+afterEach(() => Promise.all(servers.map((server) => server.restore())));
+
+afterAll(() => Promise.all((servers ?? []).map((server) => server.remove())));
+
+const namesIn = async (url: URL) =>
+  (await runSql(url, 'select distinct name from summaries join series on series_id = series.id order by 1')).map(
+    ({ name }) => name,
+  );
+
+const deleteName = async (service: Service, query: string) => {
+  const response = await fetch(`${service.url}/metrics?${query}`, { method: 'DELETE' });
+  return { status: response.status, body: await response.json() };
+};
+
+test('a metric that was deleted while a database was away is gone there too when it returns, everything restarted meanwhile', async () => {
+  const urls = await Promise.all(servers.map((server) => server.createDatabase()));
+  const env = { DATABASE_URLS: urls.join('|') };
+  const first = await startService({ env });
+  for (const name of ['wrong', 'right', 'wrong']) expect((await write(first, point(name))).status).toBe(201);
+  await eventually(async () => {
+    for (const url of urls) expect(await namesIn(url)).toEqual(['right', 'wrong']);
+  });
+
+  await servers[1].kill();
+  const { status, body } = await deleteName(first, 'name=wrong');
+  expect(status).toBe(200);
+  expect(body).toMatchObject({
+    databases: {
+      db1: { outcome: 'ok', deleted: 2, done: true },
+      db2: { deleted: 0, done: false },
+      db3: { outcome: 'ok', deleted: 2, done: true },
+    },
+  });
+  first.process.kill('SIGKILL');
+  await first.exited();
+
+  await servers[1].start();
+  const second = await startService({ env });
+  await eventually(async () => {
+    for (const url of urls) expect(await namesIn(url)).toEqual(['right']);
+  }, 20_000);
+  expect(await read(second, {})).toMatchObject({ count: 1, complete: 'true' });
+
+  // A database that returns is used only when it has deleted what it was to delete.
+  await servers[1].kill();
+  await runToEnd(['delete', '--name', 'right', '--yes'], urls);
+  await servers[1].start();
+  await eventually(async () => expect(await read(second, {})).toMatchObject({ count: 0, complete: 'true' }));
+  expect(await namesIn(urls[1] as URL)).toEqual([]);
+});
+
+test('what is wrong with a deletion is said, and nothing is deleted', async () => {
+  const urls = await Promise.all(servers.map((server) => server.createDatabase()));
+  const service = await startService({ env: { DATABASE_URLS: urls.join('|') } });
+  expect(await deleteName(service, '')).toMatchObject({
+    status: 422,
+    body: { errors: [{ path: 'name', message: expect.stringContaining('the whole name of the metric') }] },
+  });
+  expect((await deleteName(service, 'name=a&from=soon')).status).toBe(422);
+  expect((await deleteName(service, 'name=a&from=now&to=-1h')).status).toBe(422);
+  for (const server of servers) await server.kill();
+  expect((await deleteName(service, 'name=a')).status).toBe(503);
+});
+
+test('the command deletes by name or pattern, asks before, and tells what it did', async () => {
+  const urls = await Promise.all(servers.map((server) => server.createDatabase()));
+  const service = await startService({ env: { DATABASE_URLS: urls.join('|') } });
+  for (const name of ['a.1', 'a.2', 'b']) await write(service, point(name));
+  await eventually(async () => {
+    for (const url of urls) expect(await namesIn(url)).toHaveLength(3);
+  });
+  expect(await runToEnd(['delete', '--match', '^a', '--dry-run'], urls)).toMatchObject({
+    code: 0,
+    stdout: 'a.1\na.2\n',
+  });
+  expect(await runToEnd(['delete', '--match', '^a'], urls)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('--yes'),
+  });
+  for (const wrong of [[], ['--name', 'a', '--match', 'b'], ['--name'], ['--name', 'a', '--from', 'soon']]) {
+    expect((await runToEnd(['delete', ...wrong, '--yes'], urls)).code).toBe(1);
+  }
+  expect(await namesIn(urls[0] as URL)).toHaveLength(3);
+  const done = await runToEnd(['delete', '--match', '^a', '--yes'], urls);
+  expect(done.code).toBe(0);
+  expect(done.stdout).toContain('a.1: db1 deleted 1 summaries, db2 deleted 1 summaries, db3 deleted 1 summaries\n');
+  for (const url of urls) expect(await namesIn(url)).toEqual(['b']);
+});
