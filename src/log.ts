@@ -49,6 +49,7 @@ function throttleKind(observation: Observation): string | undefined {
     return `${type} ${observation.database} ${observation.failure.code}`;
   }
   if (type === 'repaired') return `${type} ${observation.database}`;
+  if (type === 'quarantined') return `${type} ${observation.database}`;
   if (type === 'repair_failed') return `${type} ${observation.database} ${observation.failure.code}`;
   return type === 'connection_lost' ? `${type} ${observation.database}` : undefined;
 }
@@ -100,6 +101,12 @@ function describe(o: Observation): Line {
       return ['debug', `${o.database} committed ${o.summaries} summaries`, { durationMs: Math.round(o.durationMs) }];
     case 'write_failed':
       return ['warn', `${o.database} missed a write: it ${o.failure.message}`, reasons(o.failure)];
+    case 'quarantined':
+      return [
+        'warn',
+        `${o.database} refuses a summary, which is in its quarantine`,
+        { id: o.id, ...reasons(o.failure) },
+      ];
     case 'read_done':
       return ['debug', `${o.database} answered a read`, { durationMs: Math.round(o.durationMs) }];
     case 'read_failed':

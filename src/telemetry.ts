@@ -65,6 +65,9 @@ export function createTelemetry(databases: readonly string[]): Telemetry {
       case 'repaired':
         repair.repaired.inc({ database: o.database }, o.summaries);
         break;
+      case 'quarantined':
+        repair.quarantined.inc({ database: o.database });
+        break;
       case 'repair_failed':
         repair.failedRepairs.inc({ database: o.database ?? 'any', reason: o.failure.code });
         break;
@@ -164,5 +167,11 @@ function createRepairInstruments(registers: Registry[]) {
     labelNames: ['database', 'reason'],
     registers,
   });
-  return { behind, repaired, failedRepairs };
+  const quarantined = new Counter({
+    name: 'm2pg_database_summaries_quarantined_total',
+    help: 'Valid summaries that a database refused for what they are.',
+    labelNames: ['database'],
+    registers,
+  });
+  return { behind, repaired, failedRepairs, quarantined };
 }

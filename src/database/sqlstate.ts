@@ -93,6 +93,8 @@ export function databaseFailure(error: unknown): Failure {
 
 function classify(error: unknown): FailureCode {
   const code = errorCode(error) ?? '';
+  // Both are 23514. Only a constraint has a name: it is an operator's, for ours can only say that a partition is missing.
+  if (code === '23514' && error instanceof DatabaseError && error.constraint) return 'data_refused';
   const known = codeOf[code] ?? networkCodeOf[code] ?? (code.length === 5 ? codeOf[code.slice(0, 2)] : undefined);
   if (known !== undefined) return known;
   // Several addresses were tried and all failed: the first tells.

@@ -19,6 +19,7 @@ export type FailureCode =
   | 'too_many_bodies'
   // The whole store.
   | 'too_few_copies'
+  | 'summaries_refused'
   | 'incomplete'
   | 'no_database'
   | 'read_too_large'

@@ -52,6 +52,8 @@ export type Observation =
       readonly durationMs: number;
     }
   | { readonly type: 'write_failed'; readonly database: string; readonly summaries: number; readonly failure: Failure }
+  /** A database refuses a summary for what it is, not for how the database is. */
+  | { readonly type: 'quarantined'; readonly database: string; readonly id: string; readonly failure: Failure }
   | { readonly type: 'read_done'; readonly database: string; readonly durationMs: number }
   | { readonly type: 'read_failed'; readonly database: string; readonly failure: Failure };
 

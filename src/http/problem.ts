@@ -16,6 +16,7 @@ const answers: Partial<Record<FailureCode, readonly [ContentfulStatusCode, strin
   invalid_request: [422, 'Invalid request'],
   invalid_pattern: [422, 'Invalid name pattern'],
   read_too_large: [422, 'Read too large'],
+  summaries_refused: [422, 'Refused by the databases'],
   too_few_copies: [503, 'Not enough databases have committed'],
   incomplete: [503, 'Not every database answered'],
   stopping: [503, 'Stopping'],

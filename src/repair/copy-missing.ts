@@ -160,7 +160,14 @@ async function copyTo(
     await copy.store.write(missing);
     options.onCopied(name, missing.length);
   } catch (error) {
+    const failure = toFailure(error);
+    if (failure.code === 'data_refused') {
+      // The others were stored; these are in its quarantine.
+      const stored = missing.length - failure.problems.length;
+      if (stored > 0) options.onCopied(name, stored);
+      return;
+    }
     failed.add(name);
-    options.onFailed(name, toFailure(error));
+    options.onFailed(name, failure);
   }
 }

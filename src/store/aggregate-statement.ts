@@ -87,13 +87,18 @@ const inRange = (bucket: string) => `${bucket} between to_timestamp($2::float8) 
 /** Of a chunk of packed summaries: that it may hold some of the range. */
 const isTouched = 'latest >= to_timestamp($2::float8) and earliest <= to_timestamp($3::float8)';
 
+/** Every summary of the range. @param condition Whether they are wanted, known before any is touched. */
+function rowsOfRange(condition = 'true'): string {
+  return `
+    select * from summaries where series_id in (select id from matched) and ${inRange('bucket')} and ${condition}
+    union all select packed.*
+    from matched cross join lateral packed_between(matched.id, to_timestamp($2::float8), to_timestamp($3::float8)) as packed
+    where ${condition}`;
+}
+
 /** Every summary of the range, merged. */
 function mergeRows(start: At): string {
-  const rows = `
-    select * from summaries where series_id in (select id from matched) and ${inRange('bucket')}
-    union all select packed.*
-    from matched cross join lateral packed_between(matched.id, to_timestamp($2::float8), to_timestamp($3::float8)) as packed`;
-  return `merged as (${mergeSummaries(rows, start)})`;
+  return `merged as (${mergeSummaries(rowsOfRange(), start)})`;
 }
 
 /**
@@ -175,9 +180,11 @@ function mergeRollUps(start: At, isInDays: boolean): string {
       ${rollUpsOf('hourly_rollups')}
       where (span.series_id, start) not in (select series_id, hour from dirty)),
     from_rows as (${mergeSummaries(
-      `select rows.* from (
-        select id as series_id, to_timestamp($2::float8) as lower, h0 - ${tick} as upper from matched, split
-        union all select id, h1, to_timestamp($3::float8) from matched, split
+      `${rowsOfRange('(select h0 = h1 from split)')}
+      -- Ends are short: each by the index. Where nothing is rolled up, they are all there is, and read as one.
+      union all select rows.* from (
+        select id as series_id, to_timestamp($2::float8) as lower, h0 - ${tick} as upper from matched, split where h0 < h1
+        union all select id, h1, to_timestamp($3::float8) from matched, split where h0 < h1
         union all select series_id, hour, hour + ${hour} - ${tick} from dirty) as span
       cross join lateral (
         select * from summaries

@@ -5,8 +5,8 @@
  * 2. At the end of the event loop's turn a free connection takes all that has gathered, up to a cap, and commits it.
  * 3. Meanwhile the others wait for that batch, which is soon done, and make the next; only when much is pending does a
  *    further connection begin at once.
- * 4. When the database refuses the data of a batch, the batch is split in half until the refused write stands alone:
- *    it fails, its neighbours do not.
+ * 4. When the database refuses the data of a batch, the batch is split in half until each refused summary stands alone.
+ *    Its write fails, its neighbours are committed.
  *
  * No timer: an idle database commits what one turn brought, a busy one makes larger batches the busier it is. Without
  * the wait for the end of the turn, requests that arrive together become a batch of one and a batch of all the others.
@@ -14,10 +14,13 @@
  */
 import { Failure, toFailure } from '../domain/failure.ts';
 import type { Summary } from '../domain/summary.ts';
+import { commitOthers } from './commit-others.ts';
 
 export interface GroupCommitOptions {
   /** Commits a batch: all of it or nothing. Rejects with a Failure. */
   readonly commit: (summaries: readonly Summary[]) => Promise<void>;
+  /** Is told of each summary that the database refuses for what it is. */
+  readonly refuse?: (summary: Summary, failure: Failure) => Promise<void>;
   /** How many batches are under way at once, at most. */
   readonly connections: number;
   /** So many summaries must be waiting or under way before a second batch begins while another is under way. */
@@ -30,7 +33,10 @@ export interface GroupCommitOptions {
 
 /** The queue of one database. */
 export interface GroupCommit {
-  /** Resolves when the summaries are committed. Rejects with a Failure, `queue_full` when there is no room for them. */
+  /**
+   * Resolves when the summaries are committed. Rejects with a Failure: `queue_full` when there is no room for them,
+   * `data_refused` when all but those that its problems name are committed.
+   */
   write(summaries: readonly Summary[]): Promise<void>;
   /** Resolves when nothing is waiting or under way. */
   drain(): Promise<void>;
@@ -43,25 +49,29 @@ interface Write {
 
 /** Creates the queue; it commits at the end of the turn in which something came into it. */
 export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
-  const { commit, connections, pendingMin, batchMax, pendingMax } = options;
+  const { commit, refuse = async () => undefined, connections, pendingMin, batchMax, pendingMax } = options;
   const queue: Write[] = [];
   const underWay = new Set<Promise<void>>();
   let pending = 0;
   let isWorkAhead = false;
 
   const commitBatch = async (writes: readonly Write[]): Promise<void> => {
-    try {
-      await commit(writes.flatMap(({ summaries }) => summaries));
-      for (const { settle } of writes) settle();
-    } catch (error) {
-      const failure = toFailure(error);
-      if (failure.code !== 'data_refused' || writes.length === 1) {
-        for (const { settle } of writes) settle(failure);
-        return;
-      }
+    const failure = await commit(writes.flatMap(({ summaries }) => summaries)).then(() => undefined, toFailure);
+    if (failure) return settleFailed(writes, failure);
+    for (const { settle } of writes) settle();
+  };
+
+  const settleFailed = async (writes: readonly Write[], failure: Failure): Promise<void> => {
+    if (failure.code !== 'data_refused') {
+      for (const { settle } of writes) settle(failure);
+    } else if (writes.length > 1) {
       const half = writes.length >> 1;
       await commitBatch(writes.slice(0, half));
       await commitBatch(writes.slice(half));
+    } else {
+      for (const { summaries, settle } of writes) {
+        settle(await commitOthers(summaries, failure, { commit, refuse }).catch(toFailure));
+      }
     }
   };
 

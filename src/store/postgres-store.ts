@@ -117,6 +117,7 @@ export function createPostgresStore({ database, observe }: PostgresStoreOptions)
 
   const queue = createGroupCommit({
     commit,
+    refuse: quarantineIn({ database, observe }),
     connections: Math.min(commitsAtOnceMax, database.writersMax),
     pendingMin,
     batchMax,
@@ -149,6 +150,17 @@ export function createPostgresStore({ database, observe }: PostgresStoreOptions)
       return { ...complete, ...(await aggregatePages(database, query, readSpans)) };
     },
     drain: queue.drain,
+  };
+}
+
+/** For whoever operates the database to look into. It is of no consequence when that fails. */
+function quarantineIn({ database, observe }: PostgresStoreOptions) {
+  return async (summary: Summary, failure: Failure) => {
+    observe({ type: 'quarantined', database: database.name, id: summary.id, failure });
+    const error = failure.cause instanceof Error ? failure.cause.message : failure.message;
+    const text = 'select quarantine_summary($1, $2, $3)';
+    const values = [summary.id, JSON.stringify(summary), error];
+    await database.query('write', { text, values }).catch(() => undefined);
   };
 }
 

@@ -19,7 +19,7 @@
  */
 
 import { withTimeout } from '../database/with-timeout.ts';
-import { Failure, toFailure } from '../domain/failure.ts';
+import { Failure, type Problem, toFailure } from '../domain/failure.ts';
 import type { Store } from '../domain/store.ts';
 import type { Summary } from '../domain/summary.ts';
 import type { NamedStore, RedundantReadsOptions } from './ask.ts';
@@ -62,6 +62,8 @@ export function createRedundantStore(options: RedundantStoreOptions): Store {
       try {
         await withTimeout(firstFulfilled(writes, acks), writeTimeoutMs);
       } catch (cause) {
+        const refused = refusedBy(cause);
+        if (refused.length > databases.length - acks) throw refusedByAll(refused);
         const message = `${copies} of ${databases.length} databases have committed, ${acks} needed`;
         throw new Failure('too_few_copies', message, { cause });
       }
@@ -73,4 +75,20 @@ export function createRedundantStore(options: RedundantStoreOptions): Store {
       await Promise.all(databases.map(({ store }) => store.drain()));
     },
   };
+}
+
+/** Of the failures of a write, those about the summaries themselves: no database would take them at another time. */
+function refusedBy(cause: unknown): Failure[] {
+  const failures = cause instanceof AggregateError ? cause.errors.map(toFailure) : [];
+  return failures.filter(({ code }) => code === 'data_refused');
+}
+
+function refusedByAll(refused: readonly Failure[]): Failure {
+  const problems = refused.flatMap((failure) => failure.problems);
+  const message = 'the databases refuse some of the summaries; the others may be stored';
+  return new Failure('summaries_refused', message, { cause: refused, problems: uniqueByPath(problems) });
+}
+
+function uniqueByPath(problems: readonly Problem[]): Problem[] {
+  return [...new Map(problems.map((problem) => [problem.path, problem])).values()];
 }

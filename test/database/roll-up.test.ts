@@ -97,7 +97,7 @@ test.each([
   ['changed', `update summaries set last = 77, count = 5 where bucket < now() - interval '50 hours'`],
   [
     'moved to another hour',
-    `update summaries set bucket = bucket - interval '1 hour' where bucket < now() - interval '50 hours'`,
+    `update summaries set bucket = bucket + interval '1 hour' where bucket < now() - interval '50 hours'`,
   ],
 ])('takes no roll-up for what was %s by hand, and merges it again', async (_, change) => {
   const { url, store, rollUp } = await prepare();

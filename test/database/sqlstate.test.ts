@@ -15,6 +15,10 @@ function raised(code: string): Error {
   return Object.assign(new Error(`connect ${code} 10.0.0.1:5432`), { code });
 }
 
+test('takes a constraint that has a name for one of the operator, and none for a missing partition', () => {
+  expect(databaseFailure(Object.assign(reported('23514'), { constraint: 'modest' })).code).toBe('data_refused');
+});
+
 describe('takes what PostgreSQL reports', () => {
   test.each([
     ['08006', 'unreachable'],
