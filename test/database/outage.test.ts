@@ -5,7 +5,8 @@ import type { Observation } from '../../src/domain/observation.ts';
 import { createPostgresStore } from '../../src/store/postgres-store.ts';
 import { freshDatabase, freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
 import { summaryOf } from '../support/summaries.ts';
-import { type Fault, startTcpProxy } from '../support/tcp-proxy.ts';
+import type { Fault } from '../support/tcp-link.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const connectTimeoutMs = 400;
 const timeoutMs = { write: 500, read: 500, maintain: 500 };

@@ -1,0 +1,172 @@
+/**
+ * What must never be, found in the history and in what the databases hold in the end; in the manner of Jepsen's checkers
+ * of sets. Each finding is a sentence.
+ */
+import {
+  acknowledgedMs,
+  type Content,
+  type FaultOperation,
+  keyOf,
+  type Operation,
+  type ReadOperation,
+  type Sent,
+  type Try,
+  type Usage,
+  type WriteOperation,
+} from './history.ts';
+
+export interface Evidence {
+  readonly history: readonly Operation[];
+  /** Of each database, in the end. */
+  readonly contents: readonly Content[];
+  readonly writeAcks: number;
+}
+
+export interface Limits {
+  /** Of a try to write, with what the machine of the experiment may add. */
+  readonly writeMs: number;
+  readonly rssMb: number;
+  readonly sockets: number;
+}
+
+/** After a fault was healed, a database may need so long to be in use again. */
+const graceMs = 6_000;
+
+/** The share of tries that may fail although enough databases were as they should be. */
+const unavailableMax = 0.001;
+
+const writesOf = ({ history }: Evidence) => history.filter((one): one is WriteOperation => one.type === 'write');
+const readsOf = ({ history }: Evidence) => history.filter((one): one is ReadOperation => one.type === 'read');
+const faultsOf = ({ history }: Evidence) => history.filter((one): one is FaultOperation => one.type === 'fault');
+const usagesOf = ({ history }: Evidence) => history.filter((one): one is Usage => one.type === 'usage');
+
+/** Acknowledged, and in no database. */
+export function findLost(evidence: Evidence): string[] {
+  const held = new Set(evidence.contents.flatMap((content) => [...content.values()].map(keyOf)));
+  return writesOf(evidence)
+    .filter((write) => acknowledgedMs(write) !== undefined)
+    .flatMap(({ summaries }) => summaries.filter((summary) => !held.has(keyOf(summary))))
+    .map((summary) => `${keyOf(summary)} was acknowledged and is in no database`);
+}
+
+/** In a database, and never sent; or with other content than was sent. */
+export function findForeign(evidence: Evidence): string[] {
+  const sent = new Map(
+    writesOf(evidence).flatMap(({ summaries }) => summaries.map((one) => [keyOf(one), one] as const)),
+  );
+  return evidence.contents.flatMap((content, database) =>
+    [...content.values()].flatMap((held) => {
+      const original = sent.get(keyOf(held));
+      if (original === undefined) return [`${keyOf(held)} in db${database + 1} was never sent`];
+      if (original.value === held.value) return [];
+      return [`${keyOf(held)} is ${held.value} in db${database + 1}, and was sent as ${original.value}`];
+    }),
+  );
+}
+
+/** Databases that hold different ids in the end. */
+export function findDiverged({ contents }: Evidence): string[] {
+  const all = new Set(contents.flatMap((content) => [...content.keys()]));
+  return contents.flatMap((content, database) => {
+    const missing = [...all].filter((id) => !content.has(id)).length;
+    return missing === 0 ? [] : [`db${database + 1} lacks ${missing} of ${all.size} summaries`];
+  });
+}
+
+/** One summary under several ids, or counted more than once by a read. */
+export function findDoubled(evidence: Evidence): string[] {
+  const idsOf = new Map<string, Set<string>>();
+  for (const [id, summary] of evidence.contents.flatMap((content) => [...content])) {
+    idsOf.set(keyOf(summary), (idsOf.get(keyOf(summary)) ?? new Set()).add(id));
+  }
+  const stored = [...idsOf].filter(([, ids]) => ids.size > 1).map(([key]) => `${key} is stored more than once`);
+  const mask = maskOf(writesOf(evidence).flatMap(({ summaries }) => summaries));
+  const read = readsOf(evidence).flatMap(({ name, counts, beganMs }) =>
+    [...counts]
+      .filter(([bucket, count]) => (count & ~(mask.get(`${name} ${bucket}`) ?? 0)) !== 0)
+      .map(([bucket, count]) => `a read at ${beganMs} ms counted ${count} of ${name} ${bucket}`),
+  );
+  return [...stored, ...read];
+}
+
+/** By name and bucket: the sum of the counts that were sent. */
+function maskOf(summaries: readonly Sent[]): Map<string, number> {
+  const mask = new Map<string, number>();
+  for (const { name, bucket, count } of summaries)
+    mask.set(`${name} ${bucket}`, (mask.get(`${name} ${bucket}`) ?? 0) | count);
+  return mask;
+}
+
+/** A read that called itself complete and misses what was acknowledged before it began. */
+export function findFalselyComplete(evidence: Evidence): string[] {
+  const acknowledged = new Map<string, { summary: Sent; atMs: number }[]>();
+  for (const write of writesOf(evidence)) {
+    const atMs = acknowledgedMs(write);
+    if (atMs === undefined) continue;
+    for (const summary of write.summaries) {
+      acknowledged.set(summary.name, [...(acknowledged.get(summary.name) ?? []), { summary, atMs }]);
+    }
+  }
+  return readsOf(evidence)
+    .filter(({ status, isComplete }) => status === 200 && isComplete)
+    .flatMap(({ name, beganMs, counts }) =>
+      (acknowledged.get(name) ?? [])
+        .filter(({ summary, atMs }) => atMs < beganMs && ((counts.get(summary.bucket) ?? 0) & summary.count) === 0)
+        .map(({ summary }) => `a read at ${beganMs} ms said complete and misses ${keyOf(summary)}`),
+    );
+}
+
+/** Tries that failed although enough databases, and the service that was asked, were as they should be. */
+export function findUnavailable(evidence: Evidence): string[] {
+  const faults = faultsOf(evidence);
+  const tries = writesOf(evidence).flatMap(({ tries }) => tries);
+  const expected = tries.filter((one) => isExpected(one, faults, evidence));
+  const failed = expected.filter(({ status }) => status !== 201);
+  if (failed.length <= expected.length * unavailableMax) return [];
+  return [
+    `${failed.length} of ${expected.length} tries failed although they could not be expected to`,
+    ...failed.map(({ beganMs, service, status }) => `service${service + 1} answered ${status} at ${beganMs} ms`),
+  ];
+}
+
+function isExpected(
+  { service, beganMs, endedMs }: Try,
+  faults: readonly FaultOperation[],
+  evidence: Evidence,
+): boolean {
+  const near = faults.filter((fault) => fault.beganMs <= endedMs && fault.endedMs + graceMs >= beganMs);
+  const databases = new Set(near.filter(({ target }) => target.startsWith('db')).map(({ target }) => target));
+  const isServiceHit = near.some(({ target }) => target === `service${service + 1}`);
+  return !isServiceHit && evidence.contents.length - databases.size >= evidence.writeAcks;
+}
+
+/** What took too long, or too much. */
+export function findOverBounds(evidence: Evidence, { writeMs, rssMb, sockets }: Limits): string[] {
+  const slow = writesOf(evidence)
+    .flatMap(({ tries }) => tries)
+    .filter(({ beganMs, endedMs }) => endedMs - beganMs > writeMs)
+    .map(
+      ({ beganMs, endedMs, service }) =>
+        `a write to service${service + 1} at ${beganMs} ms took ${Math.round(endedMs - beganMs)} ms`,
+    );
+  const large = usagesOf(evidence)
+    .filter((usage) => usage.rssMb > rssMb || usage.sockets > sockets)
+    .map(
+      ({ service, atMs, rssMb, sockets }) =>
+        `service${service + 1} had ${Math.round(rssMb)} MB and ${sockets} files open at ${atMs} ms`,
+    );
+  return [...slow, ...large];
+}
+
+/** All of them, by name. */
+export function check(evidence: Evidence, limits: Limits): ReadonlyMap<string, readonly string[]> {
+  return new Map([
+    ['lost', findLost(evidence)],
+    ['unexpected or corrupt', findForeign(evidence)],
+    ['diverged', findDiverged(evidence)],
+    ['double-counted', findDoubled(evidence)],
+    ['falsely complete', findFalselyComplete(evidence)],
+    ['unavailable', findUnavailable(evidence)],
+    ['over bounds', findOverBounds(evidence, limits)],
+  ]);
+}

@@ -1,0 +1,79 @@
+/**
+ * What happened, as those outside saw it: the only thing that checkers look at. Times in milliseconds since the begin.
+ */
+
+/**
+ * A summary as it was sent. No two have equal name, bucket and count; those of equal name and bucket have counts that are
+ * different powers of two, so that their sum tells which of them are in it.
+ */
+export interface Sent {
+  readonly name: string;
+  /** Unix seconds. */
+  readonly bucket: number;
+  readonly count: number;
+  /** Its mean and all of its other statistics. */
+  readonly value: number;
+}
+
+/** What tells one summary from all others. */
+export function keyOf({ name, bucket, count }: Pick<Sent, 'name' | 'bucket' | 'count'>): string {
+  return `${name} ${bucket} ${count}`;
+}
+
+/** One request to write, with all of its tries by the same key. */
+export interface WriteOperation {
+  readonly type: 'write';
+  readonly summaries: readonly Sent[];
+  readonly tries: readonly Try[];
+}
+
+/** One try of a write. */
+export interface Try {
+  readonly service: number;
+  readonly beganMs: number;
+  readonly endedMs: number;
+  /** HTTP status; undefined: no answer came. */
+  readonly status: number | undefined;
+}
+
+/** One read of a series over all of the time of the experiment. */
+export interface ReadOperation {
+  readonly type: 'read';
+  readonly service: number;
+  readonly name: string;
+  readonly beganMs: number;
+  readonly endedMs: number;
+  readonly status: number | undefined;
+  readonly isComplete: boolean;
+  /** By bucket in Unix seconds, the count that was read. */
+  readonly counts: ReadonlyMap<number, number>;
+}
+
+/** A fault, from its begin until it was healed. `target` is db1 … db3, or service1 … service3. */
+export interface FaultOperation {
+  readonly type: 'fault';
+  readonly fault: string;
+  readonly target: string;
+  readonly beganMs: number;
+  readonly endedMs: number;
+}
+
+/** What was measured of a service. */
+export interface Usage {
+  readonly type: 'usage';
+  readonly service: number;
+  readonly atMs: number;
+  readonly rssMb: number;
+  readonly sockets: number;
+}
+
+/** All of it, in the order of ending. */
+export type Operation = WriteOperation | ReadOperation | FaultOperation | Usage;
+
+/** What a database holds in the end, by id. */
+export type Content = ReadonlyMap<string, Sent>;
+
+/** Whether a write was acknowledged, and when. */
+export function acknowledgedMs({ tries }: WriteOperation): number | undefined {
+  return tries.find(({ status }) => status === 201)?.endedMs;
+}

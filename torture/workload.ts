@@ -1,0 +1,151 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Operation, ReadOperation, Sent, Try } from './history.ts';
+import type { Random } from './random.ts';
+
+const writers = 20;
+const readers = 5;
+
+/** Each writer some ten a second at most: the machine is to be busy with faults, not with load. */
+const writePauseMs = 90;
+const readPauseMs = 400;
+
+/** A request that takes longer hangs. */
+const hangsMs = 15_000;
+
+const triesMax = 6;
+
+/** Of the requests that were answered, so many are sent once more. */
+const repeatedShare = 0.05;
+
+export interface WorkloadOptions {
+  /** Of the services. */
+  readonly urls: readonly string[];
+  readonly random: Random;
+  /** Unix seconds of the first bucket; each writer goes on by a second a request. */
+  readonly firstBucket: number;
+  readonly clock: () => number;
+  readonly signal: AbortSignal;
+  readonly onDone: (operation: Operation) => void;
+}
+
+/** Writes and reads until the signal; resolves when all have ended. */
+export async function runWorkload(options: WorkloadOptions): Promise<void> {
+  await Promise.all([
+    ...Array.from({ length: writers }, (_, index) => keepWriting(index, options)),
+    ...Array.from({ length: readers }, () => keepReading(options)),
+  ]);
+}
+
+async function keepWriting(writer: number, options: WorkloadOptions): Promise<void> {
+  const { random, signal, onDone, firstBucket } = options;
+  let bucket = firstBucket;
+  while (!signal.aborted) {
+    const summaries = Array.from({ length: random.next() < 0.8 ? 1 : 5 }, (_, index) =>
+      summaryOf(writer, bucket + index),
+    );
+    bucket += summaries.length;
+    onDone({ type: 'write', summaries, tries: await writeUntilAnswered(summaries, options) });
+    await sleep(random.below(2 * writePauseMs));
+  }
+}
+
+/** Two writers share a series, and tell by their counts. */
+function summaryOf(writer: number, bucket: number): Sent {
+  const name = `torture.${writer >> 1}`;
+  const count = 1 + (writer & 1);
+  return { name, bucket, count, value: Math.sin(bucket * 31 + writer) };
+}
+
+async function writeUntilAnswered(summaries: readonly Sent[], options: WorkloadOptions): Promise<Try[]> {
+  const { random, urls } = options;
+  const key = randomUUID();
+  const tries: Try[] = [];
+  const isAcknowledged = () => tries.at(-1)?.status === 201;
+  do {
+    tries.push(await tryToWrite(summaries, key, random.below(urls.length), options));
+    if (!isAcknowledged()) await sleep(200);
+  } while (!isAcknowledged() && tries.length < triesMax);
+  if (isAcknowledged() && random.next() < repeatedShare) {
+    tries.push(await tryToWrite(summaries, key, random.below(urls.length), options));
+  }
+  return tries;
+}
+
+async function tryToWrite(
+  summaries: readonly Sent[],
+  key: string,
+  service: number,
+  { urls, clock }: WorkloadOptions,
+): Promise<Try> {
+  const body = JSON.stringify(
+    summaries.map(({ name, bucket, count, value }) => {
+      return {
+        name,
+        bucket,
+        count,
+        mean: value,
+        median: value,
+        min: value,
+        max: value,
+        perc95: value,
+        perc99: value,
+        last: value,
+      };
+    }),
+  );
+  const beganMs = clock();
+  try {
+    const response = await fetch(`${urls[service]}/metrics`, {
+      method: 'POST',
+      body,
+      headers: { 'Idempotency-Key': key },
+      signal: AbortSignal.timeout(hangsMs),
+    });
+    await response.text();
+    return { service, beganMs, endedMs: clock(), status: response.status };
+  } catch {
+    return { service, beganMs, endedMs: clock(), status: undefined };
+  }
+}
+
+async function keepReading(options: WorkloadOptions): Promise<void> {
+  const { random, signal, onDone } = options;
+  while (!signal.aborted) {
+    onDone(await readOnce(random.below(options.urls.length), `torture.${random.below(writers / 2)}`, options));
+    await sleep(random.below(2 * readPauseMs));
+  }
+}
+
+/** Reads one series by the second, from its begin. */
+export async function readOnce(
+  service: number,
+  name: string,
+  { urls, clock, firstBucket }: Pick<WorkloadOptions, 'urls' | 'clock' | 'firstBucket'>,
+): Promise<ReadOperation> {
+  const beganMs = clock();
+  const query = new URLSearchParams({
+    name: `^${name}$`,
+    from: String(firstBucket),
+    to: String(firstBucket + 10_000),
+    resolution: 'second',
+  });
+  try {
+    const response = await fetch(`${urls[service]}/metrics?${query}`, { signal: AbortSignal.timeout(hangsMs) });
+    const [series] = (await response.json()) as [{ count: { bucket: number; value: number }[] }?];
+    const counts = new Map(series?.count?.map(({ bucket, value }) => [bucket, value]));
+    const isComplete = response.headers.get('M2pg-Complete') === 'true';
+    return { type: 'read', service, name, beganMs, endedMs: clock(), status: response.status, isComplete, counts };
+  } catch {
+    return {
+      type: 'read',
+      service,
+      name,
+      beganMs,
+      endedMs: clock(),
+      status: undefined,
+      isComplete: false,
+      counts: new Map(),
+    };
+  }
+}
