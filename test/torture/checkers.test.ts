@@ -1,0 +1,107 @@
+import { expect, test } from 'vitest';
+import {
+  type Evidence,
+  findDiverged,
+  findDoubled,
+  findFalselyComplete,
+  findForeign,
+  findLost,
+  findOverBounds,
+  findUnavailable,
+} from '../../torture/checkers.ts';
+import type { Content, FaultOperation, Operation, ReadOperation, Sent, Try } from '../../torture/history.ts';
+
+const sent: Sent = { name: 'a', bucket: 100, count: 1, value: 0.5 };
+
+const tryOf = (fields: Partial<Try> = {}): Try => ({
+  service: 0,
+  beganMs: 1_000,
+  endedMs: 1_010,
+  status: 201,
+  ...fields,
+});
+const write = (...tries: readonly Try[]): Operation => ({ type: 'write', summaries: [sent], tries });
+const read = (counts: readonly [number, number][], fields: Partial<ReadOperation> = {}): Operation => ({
+  type: 'read',
+  service: 0,
+  name: 'a',
+  beganMs: 2_000,
+  endedMs: 2_010,
+  status: 200,
+  isComplete: true,
+  counts: new Map(counts),
+  ...fields,
+});
+const fault = (target: string, fields: Partial<FaultOperation> = {}): Operation => ({
+  type: 'fault',
+  fault: 'kill',
+  target,
+  beganMs: 900,
+  endedMs: 1_100,
+  ...fields,
+});
+
+const holding = (...summaries: readonly Sent[]): Content => new Map(summaries.map((one, index) => [`id${index}`, one]));
+const evidence = (
+  history: readonly Operation[],
+  contents: readonly Content[] = [holding(sent), holding(sent)],
+): Evidence => ({
+  history,
+  contents,
+  writeAcks: 1,
+});
+const limits = { writeMs: 2_500, rssMb: 300, sockets: 100 };
+
+test('finds nothing where nothing is wrong', () => {
+  const sound = evidence([write(tryOf()), read([[100, 1]]), fault('db1')]);
+  for (const find of [findLost, findForeign, findDiverged, findDoubled, findFalselyComplete, findUnavailable]) {
+    expect(find(sound)).toEqual([]);
+  }
+  expect(findOverBounds(sound, limits)).toEqual([]);
+});
+
+test('finds what was acknowledged and is in no database; what was not acknowledged may be absent', () => {
+  expect(findLost(evidence([write(tryOf())], [holding(), holding()]))).toHaveLength(1);
+  expect(findLost(evidence([write(tryOf({ status: 503 }), tryOf())], [holding(), holding()]))).toHaveLength(1);
+  expect(findLost(evidence([write(tryOf({ status: 503 }))], [holding(), holding()]))).toEqual([]);
+});
+
+test('finds what was never sent, and what says something else than was sent', () => {
+  expect(findForeign(evidence([], [holding(sent)]))).toEqual(['a 100 1 in db1 was never sent']);
+  const changed = holding({ ...sent, value: Math.fround(0.1) });
+  expect(findForeign(evidence([write(tryOf())], [holding(sent), changed]))).toHaveLength(1);
+});
+
+test('finds databases that differ in the end', () => {
+  expect(findDiverged(evidence([], [holding(sent), holding()]))).toEqual(['db2 lacks 1 of 1 summaries']);
+});
+
+test('finds what is stored under two ids, and what a read counted twice', () => {
+  expect(findDoubled(evidence([write(tryOf())], [holding(sent, sent)]))).toEqual(['a 100 1 is stored more than once']);
+  expect(findDoubled(evidence([write(tryOf()), read([[100, 2]])]))).toHaveLength(1);
+  expect(findDoubled(evidence([read([[100, 1]])]))).toHaveLength(1);
+});
+
+test('finds a read that calls itself complete and misses what was acknowledged before it began', () => {
+  expect(findFalselyComplete(evidence([write(tryOf()), read([])]))).toHaveLength(1);
+  expect(findFalselyComplete(evidence([write(tryOf()), read([[100, 2]])]))).toHaveLength(1);
+  expect(findFalselyComplete(evidence([write(tryOf()), read([], { isComplete: false })]))).toEqual([]);
+  expect(findFalselyComplete(evidence([write(tryOf()), read([], { beganMs: 1_005 })]))).toEqual([]);
+});
+
+test('finds tries that failed although enough databases and their service were as they should be', () => {
+  const failed = write(tryOf({ status: 503 }));
+  const contents = [holding(sent), holding(sent), holding(sent)];
+  expect(findUnavailable(evidence([failed], contents))).toHaveLength(2);
+  expect(findUnavailable(evidence([failed, fault('db1'), fault('db2')], contents))).toHaveLength(2);
+  expect(findUnavailable(evidence([failed, fault('db1'), fault('db2'), fault('db3')], contents))).toEqual([]);
+  expect(findUnavailable(evidence([failed, fault('service1')], contents))).toEqual([]);
+  expect(findUnavailable(evidence([write(tryOf({ status: undefined })), fault('service2')], contents))).toHaveLength(2);
+});
+
+test('finds what takes too long, and what takes too much', () => {
+  expect(findOverBounds(evidence([write(tryOf({ endedMs: 4_000 }))]), limits)).toHaveLength(1);
+  const usage = { type: 'usage', service: 0, atMs: 1 } as const;
+  expect(findOverBounds(evidence([{ ...usage, rssMb: 301, sockets: 1 }]), limits)).toHaveLength(1);
+  expect(findOverBounds(evidence([{ ...usage, rssMb: 1, sockets: 101 }]), limits)).toHaveLength(1);
+});
