@@ -14,7 +14,7 @@ export type Heal = () => Promise<void>;
 
 export interface Fault {
   readonly name: string;
-  readonly of: 'database' | 'link' | 'service';
+  readonly of: 'database' | 'link' | 'databases' | 'service';
   /** Data is lost: see above. */
   readonly isDestructive?: boolean;
   /** @param target Index of the database or service. */
@@ -80,7 +80,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: 'freeze-all',
-    of: 'service',
+    of: 'databases',
     async begin({ servers }) {
       for (const server of servers) server.freeze();
       return async () => {

@@ -43,12 +43,12 @@ function allowed({ only, writeAcks }: ScheduleOptions): Fault[] {
 /** Mostly one, sometimes two, now and then all three. */
 function targetsOf({ of }: Fault, random: Random): number[] {
   const chance = random.next();
+  if (of === 'databases') return [0];
   const count = chance < 0.6 || of === 'service' ? 1 : chance < 0.85 ? 2 : 3;
   const first = random.below(3);
   return Array.from({ length: count }, (_, index) => (first + index) % 3);
 }
 
-/** With a second fault in its midst now and then, of another kind and another target. */
 async function happen(fault: Fault, target: number, options: ScheduleOptions): Promise<void> {
   const { ground, random, clock, onFault } = options;
   const lastsMs = durationMinMs + random.below(durationMaxMs - durationMinMs);
@@ -56,7 +56,9 @@ async function happen(fault: Fault, target: number, options: ScheduleOptions): P
   const heal = await fault.begin(ground, target, random);
   await sleep(lastsMs);
   await heal();
-  onFault({ type: 'fault', fault: fault.name, target: targetName(fault, target), beganMs, endedMs: clock() });
+  for (const name of targetNames(fault, target)) {
+    onFault({ type: 'fault', fault: fault.name, target: name, beganMs, endedMs: clock() });
+  }
 }
 
 /** Alone, and not before every database holds everything. */
@@ -71,9 +73,10 @@ async function destroy(fault: Fault, options: ScheduleOptions): Promise<void> {
   const beganMs = clock();
   const heal: Heal = await fault.begin(ground, target, random);
   await heal();
-  onFault({ type: 'fault', fault: fault.name, target: targetName(fault, target), beganMs, endedMs: clock() });
+  onFault({ type: 'fault', fault: fault.name, target: `db${target + 1}`, beganMs, endedMs: clock() });
 }
 
-function targetName({ of }: Fault, target: number): string {
-  return `${of === 'service' ? 'service' : 'db'}${target + 1}`;
+function targetNames({ of }: Fault, target: number): string[] {
+  if (of === 'databases') return ['db1', 'db2', 'db3'];
+  return [`${of === 'service' ? 'service' : 'db'}${target + 1}`];
 }
