@@ -1,3 +1,4 @@
+import { cp } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Evidence, Limits } from './checkers.ts';
 import { type Ground, prepareGround, writeTimeoutMs } from './ground.ts';
@@ -21,6 +22,8 @@ export interface ExperimentOptions {
   readonly durationMs: number;
   /** Names of faults; all when left out. */
   readonly faults?: readonly string[] | undefined;
+  /** A folder for the logs of the services. */
+  readonly logs?: string | undefined;
   readonly onProgress: (line: string) => void;
 }
 
@@ -63,6 +66,8 @@ export async function runExperiment(options: ExperimentOptions): Promise<Outcome
     for (let series = 0; series < 10; series += 1) history.push(await readOnce(series % 3, `torture.${series}`, work));
     return { history, contents, writeAcks, convergedMs };
   } finally {
+    if (options.logs)
+      await cp(ground.folder, options.logs, { recursive: true, filter: (path) => !/\/db\d(\/|$)/.test(path) });
     await ground.close();
   }
 }

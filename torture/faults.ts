@@ -89,6 +89,17 @@ export const faults: readonly Fault[] = [
     },
   },
   {
+    name: 'service-killed-while-frozen',
+    of: 'databases',
+    async begin({ servers, services, startService }, target) {
+      for (const server of servers) server.freeze();
+      await sleep(1_000);
+      await services[target]?.end('SIGKILL');
+      for (const server of servers) server.thaw();
+      return () => startService(target);
+    },
+  },
+  {
     name: 'freeze-postmaster',
     of: 'database',
     async begin(ground, target) {

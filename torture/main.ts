@@ -1,5 +1,5 @@
 /**
- * `npm run torture -- --seed N --minutes M [--history FILE]`: three services, three databases, real faults, and checkers that
+ * `npm run torture -- --seed N --minutes M [--faults NAME,NAME] [--history FILE] [--logs FOLDER]`: three services, three databases, real faults, and checkers that
  * look for everything that must never be. `--plant N` plants the Nth defect first, and succeeds when a checker finds it.
  */
 import { rm, writeFile } from 'node:fs/promises';
@@ -14,7 +14,9 @@ import { plantIn, plants } from './plants.ts';
 const findingsShown = 5;
 
 const text = { type: 'string' } as const;
-const { values } = parseArgs({ options: { seed: text, minutes: text, plant: text, history: text } });
+const { values } = parseArgs({
+  options: { seed: text, minutes: text, plant: text, faults: text, history: text, logs: text },
+});
 const seed = Number(values.seed ?? 1);
 const minutes = Number(values.minutes ?? (values.plant ? 0.5 : 2));
 const plant = values.plant === undefined ? undefined : plants[Number(values.plant) - 1];
@@ -32,7 +34,8 @@ const outcome = await runExperiment({
   root,
   seed,
   durationMs: minutes * 60_000,
-  faults: plant?.faults,
+  faults: plant?.faults ?? values.faults?.split(','),
+  logs: values.logs,
   onProgress: say,
 });
 if (plant) await rm(root, { recursive: true });

@@ -20,7 +20,7 @@ export const plants: readonly Plant[] = [
         to: 'copies = acks;',
       },
     ],
-    faults: ['service-killed', 'kill'],
+    faults: ['service-killed-while-frozen'],
   },
   {
     name: 'no repair',

@@ -77,6 +77,6 @@ async function destroy(fault: Fault, options: ScheduleOptions): Promise<void> {
 }
 
 function targetNames({ of }: Fault, target: number): string[] {
-  if (of === 'databases') return ['db1', 'db2', 'db3'];
+  if (of === 'databases') return ['db1', 'db2', 'db3', `service${target + 1}`];
   return [`${of === 'service' ? 'service' : 'db'}${target + 1}`];
 }

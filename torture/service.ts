@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface TortureServiceOptions {
   /** Of the sources, which may hold a planted defect. */
@@ -23,7 +24,6 @@ export interface TortureService {
 
 /** A service that is yet to be started. */
 export function createTortureService({ root, port, logFile, environment }: TortureServiceOptions): TortureService {
-  const log = createWriteStream(logFile, { flags: 'a' });
   let child: ChildProcess | undefined;
   return {
     url: `http://127.0.0.1:${port}`,
@@ -35,18 +35,17 @@ export function createTortureService({ root, port, logFile, environment }: Tortu
         HOST: '127.0.0.1',
         PORT: String(port),
       };
-      const started = spawn(process.execPath, ['--max-semi-space-size=8', join(root, 'src/main.ts')], { env });
+      const log = openSync(logFile, 'a');
+      const started = spawn(process.execPath, ['--max-semi-space-size=8', join(root, 'src/main.ts')], {
+        env,
+        stdio: ['ignore', log, log],
+      });
+      closeSync(log);
       child = started;
-      started.stderr.pipe(log, { end: false });
-      let isListening = false;
-      for await (const chunk of started.stdout) {
-        log.write(chunk);
-        isListening = String(chunk).includes('listening on');
-        if (isListening) break;
+      while (!(await isHealthy(port))) {
+        if (started.exitCode !== null) throw new Error(`a service did not start; see ${logFile}`);
+        await sleep(50);
       }
-      if (!isListening) throw new Error(`a service did not start; see ${logFile}`);
-      // The loop above has ended the stream: what follows is not to block the process.
-      started.stdout.on('error', () => undefined).resume();
     },
     async end(signal) {
       if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -64,4 +63,11 @@ export function createTortureService({ root, port, logFile, environment }: Tortu
       }
     },
   };
+}
+
+async function isHealthy(port: number): Promise<boolean> {
+  return fetch(`http://127.0.0.1:${port}/-/healthy`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
 }

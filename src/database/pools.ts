@@ -8,7 +8,7 @@ import { withTimeout } from './with-timeout.ts';
 /** Each purpose has connections of its own, so that slow reads, maintenance and repair never keep a write waiting. */
 export type Purpose = 'write' | 'read' | 'maintain' | 'repair';
 
-/** How long one statement may take, by purpose; repair has the time of maintenance. */
+/** How long one statement may take, by purpose. */
 export type StatementTimeouts = Readonly<Record<Exclude<Purpose, 'repair'>, number>>;
 
 /** A statement of `pg`; with `rowMode` its rows are arrays in the order of the columns. */
@@ -24,6 +24,9 @@ const settings: Readonly<Record<Purpose, Readonly<Record<string, string>>>> = {
   maintain: {},
   repair: { work_mem: '32MB', jit: 'off' },
 };
+
+/** Long enough for hours with millions of summaries; a connection that fell silent holds repair up no longer. */
+const repairTimeoutMs = 20_000;
 
 /** Repair reads what differs by one connection and who differs by another. */
 const repairConnections = 2;
@@ -95,7 +98,7 @@ export function createPools(options: PoolsOptions): Pools {
 }
 
 function timeoutOf(purpose: Purpose, { timeoutMs }: PoolsOptions): number {
-  return timeoutMs[purpose === 'repair' ? 'maintain' : purpose];
+  return purpose === 'repair' ? Math.min(repairTimeoutMs, timeoutMs.maintain) : timeoutMs[purpose];
 }
 
 function createPool(purpose: Purpose, max: number, options: PoolsOptions): Pool {

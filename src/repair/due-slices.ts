@@ -16,10 +16,16 @@ interface Seen {
   tries: number;
 }
 
+/** A slice that is to be repaired. */
+export interface DueSlice extends DifferingSlice {
+  /** Nothing has been written there for a while. */
+  readonly isAtRest: boolean;
+}
+
 /** Remembers from look to look how long each slice has differed. */
 export interface DueSlices {
   /** Of those that differ now, the ones that are to be repaired now. */
-  due(differing: readonly DifferingSlice[], nowMs: number): DifferingSlice[];
+  due(differing: readonly DifferingSlice[], nowMs: number): DueSlice[];
   /** Takes note that a repair was tried. */
   tried(slice: DifferingSlice, nowMs: number): void;
   /** The begins of those that differ and were not tried yet. */
@@ -40,15 +46,16 @@ export function createDueSlices({ restMs, isRetrying }: DueSlicesOptions): DueSl
     due(differing, nowMs) {
       const before = seen;
       seen = new Map();
-      return differing.filter((slice) => {
+      return differing.flatMap((slice) => {
         const known = before.get(slice.from);
         const entry = known ?? { signature: '', firstMs: nowMs, sameSinceMs: nowMs, dueAtMs: nowMs, tries: 0 };
         if (entry.signature !== slice.signature) {
           Object.assign(entry, { signature: slice.signature, sameSinceMs: nowMs, dueAtMs: nowMs, tries: 0 });
         }
         seen.set(slice.from, entry);
-        const isAtRest = nowMs - entry.sameSinceMs >= restMs || nowMs - entry.firstMs >= restlessMs;
-        return isAtRest && nowMs >= entry.dueAtMs;
+        const isAtRest = nowMs - entry.sameSinceMs >= restMs;
+        const isDue = (isAtRest || nowMs - entry.firstMs >= restlessMs) && nowMs >= entry.dueAtMs;
+        return isDue ? [{ ...slice, isAtRest }] : [];
       });
     },
     tried(slice, nowMs) {

@@ -16,7 +16,7 @@ import type { Copy, Slice } from './copy.ts';
 import { copyMissing } from './copy-missing.ts';
 import { type CoveredBy, coverage, syncDeletions } from './deletions.ts';
 import { type DifferingSlice, findDifferingSlices } from './differing-slices.ts';
-import { createDueSlices } from './due-slices.ts';
+import { createDueSlices, type DueSlice } from './due-slices.ts';
 
 const hourSeconds = 3_600;
 const minuteSeconds = 60;
@@ -82,7 +82,8 @@ export function createRepair(options: RepairOptions): Repair {
 
   const repairJoined = async ({ slice, members }: Joined, among: Among) => {
     const found = await repairSlice(slice, among, options);
-    if (found.missing.size === 0 && !found.isCovered) await recount(slice, among.readable, options);
+    const isCertain = members.every(({ isAtRest }) => isAtRest) && !found.isCovered;
+    if (found.missing.size === 0 && isCertain) await recount(slice, among.readable, options);
     if (!found.hasFailed) for (const member of members) dueSlices.tried(member, performance.now());
     return found;
   };
@@ -136,10 +137,10 @@ function countMissing(copies: readonly Copy[], differing: readonly DifferingSlic
 
 interface Joined {
   readonly slice: Slice;
-  readonly members: readonly DifferingSlice[];
+  readonly members: readonly DueSlice[];
 }
 
-function joinNeighbours(due: readonly DifferingSlice[]): Joined[] {
+function joinNeighbours(due: readonly DueSlice[]): Joined[] {
   const joined: Joined[] = [];
   for (const slice of due) {
     const last = joined.at(-1);
