@@ -76,7 +76,7 @@ test('adds to a packed week what it lacks, once', async () => {
 test('reads one series with more summaries in an hour than fit into a batch', async () => {
   const all = await prepareCopies(2);
   const [a, b] = all.copies;
-  const many = Array.from({ length: 25_000 }, (_, index) => summaryOf({ bucket: monday + index / 10 }));
+  const many = Array.from({ length: 25_000 }, (_, index) => summaryOf({ bucket: monday + index / 100 }));
   await a?.store.write(many);
   await b?.store.write(many.slice(0, 100));
   await all.repair();
