@@ -13,6 +13,12 @@ import { isDoneBefore } from './is-done-before.ts';
 /** How long one insert may take, at least. Longer than a write waits for its answer: the copies that come late count as well. */
 const insertTimeoutMinMs = 10_000;
 
+/**
+ * A server that gives up a read says so before our own time is up: then it is known that the read was at fault, not the
+ * server, and nothing of it runs on. A tenth of the time, and no more than this.
+ */
+const readMarginMaxMs = 250;
+
 /** A step of maintenance takes tenths of a second; on a slow server with a large week it may be seconds. */
 const maintainTimeoutMs = 60_000;
 
@@ -57,7 +63,7 @@ export async function openDatabases(config: Config, observe: Observe): Promise<D
       connectTimeoutMs,
       timeoutMs: {
         write: Math.max(insertTimeoutMinMs, config.writeTimeoutMs),
-        read: config.readTimeoutMs,
+        read: Math.ceil(config.readTimeoutMs - Math.min(readMarginMaxMs, config.readTimeoutMs / 10)),
         maintain: maintainTimeoutMs,
       },
       claimIdentity,

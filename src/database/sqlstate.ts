@@ -83,6 +83,11 @@ export function isReportedByServer(error: unknown): boolean {
   return !error.code?.startsWith('57P') && !error.code?.startsWith('08');
 }
 
+/** True when the server itself ended a statement that took too long: it is alive, and the statement at fault. */
+export function isGivenUpByServer({ code, cause }: Failure): boolean {
+  return code === 'timeout' && cause instanceof DatabaseError && cause.code === '57014';
+}
+
 /** Turns whatever `pg` or the network raised into a Failure; the original stays its cause. */
 export function databaseFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;

@@ -23,6 +23,8 @@ export type FailureCode =
   | 'incomplete'
   | 'no_database'
   | 'read_too_large'
+  | 'read_too_slow'
+  | 'read_refused'
   // One database.
   | 'timeout'
   | 'unreachable'

@@ -71,9 +71,16 @@ export function finestResolution(from: number, to: number, bucketsMax: number): 
   return candidates.find(fits) ?? 'year';
 }
 
+/**
+ * What JavaScript takes for zones beyond IANA's, abbreviations for the most part: PostgreSQL knows none of them, or takes
+ * them for another (IST is India here, and Israel there).
+ */
+const notOfIana =
+  /^(ACT|AET|AGT|ART|AST|BET|BST|CAT|CNT|CST|CTT|EAT|ECT|IET|IST|JST|MIT|NET|NST|PLT|PNT|PRT|PST|SST|VST|SystemV\/.*|US\/Pacific-New)$/i;
+
 /** True for a name of the IANA time zone database, links such as `Europe/Kiev` included. */
 export function isTimezone(text: string): boolean {
-  if (!/^[A-Za-z][A-Za-z0-9_+/-]*$/.test(text)) return false;
+  if (!/^[A-Za-z][A-Za-z0-9_+/-]*$/.test(text) || notOfIana.test(text)) return false;
   try {
     new Intl.DateTimeFormat('en', { timeZone: text });
     return true;

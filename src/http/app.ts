@@ -57,7 +57,9 @@ export function createApp({
 
   const paths = new Map(Object.entries(Object.groupBy(app.routes, ({ path }) => path)));
   app.notFound((c) => {
-    const methods = new Set(paths.get(c.req.path)?.map(({ method }) => method));
+    const methods = new Set(
+      paths.get(c.req.path)?.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method])),
+    );
     if (methods.size === 0) return problemResponse(c, new Failure('not_found', 'there is no such path; see /docs'));
     const allowed = [...methods].filter((method) => method !== 'ALL').join(', ');
     c.header('Allow', allowed);

@@ -16,6 +16,8 @@ const answers: Partial<Record<FailureCode, readonly [ContentfulStatusCode, strin
   invalid_request: [422, 'Invalid request'],
   invalid_pattern: [422, 'Invalid name pattern'],
   read_too_large: [422, 'Read too large'],
+  read_too_slow: [422, 'Read too slow'],
+  read_refused: [422, 'Read refused'],
   summaries_refused: [422, 'Refused by the databases'],
   too_few_copies: [503, 'Not enough databases have committed'],
   incomplete: [503, 'Not every database answered'],
@@ -26,7 +28,11 @@ const answers: Partial<Record<FailureCode, readonly [ContentfulStatusCode, strin
 };
 
 /** What the databases alone can find wrong with a read, and the parameter that is to be changed. */
-const paths: Partial<Record<FailureCode, string>> = { invalid_pattern: 'name', read_too_large: 'name' };
+const paths: Partial<Record<FailureCode, string>> = {
+  invalid_pattern: 'name',
+  read_too_large: 'name',
+  read_too_slow: 'name',
+};
 
 /** Long enough for a database that restarts to be back, short enough that a client's buffer does not overflow. */
 const retryAfterSeconds = '2';

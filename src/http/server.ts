@@ -1,16 +1,14 @@
-import type { Server, ServerResponse } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { isNdjson } from './bulk-route.ts';
+import { answerUnfitRequests, listenerOf, timeoutAnswer } from './unfit-requests.ts';
 
 /**
  * A body of 8 MiB passes a slow link in this time; who needs longer holds a connection for nothing. A bulk load may take
  * any time, so that the head is limited by Node and the body here: Node knows one limit for all requests.
  */
 const requestTimeoutMs = 30_000;
-
-const timeoutAnswer = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n';
 
 /** Longer than the idle timeout of common load balancers (60 s), so that they, not we, close a connection. */
 const keepAliveTimeoutMs = 65_000;
@@ -43,19 +41,22 @@ export async function serveHttp(
   app: OpenAPIHono,
   { host, port, timeoutMs = requestTimeoutMs, connectionsMax = defaultConnectionsMax }: ServerOptions,
 ): Promise<HttpServer> {
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    // HTTP/1.0 has no Host header; some health checks still speak it.
-    hostname: 'localhost',
-    serverOptions: { headersTimeout: timeoutMs, requestTimeout: 0, keepAliveTimeout: keepAliveTimeoutMs },
-  }) as Server;
+  const checkEveryMs = Math.ceil(timeoutMs / 10);
+  const options = {
+    headersTimeout: timeoutMs,
+    requestTimeout: 0,
+    connectionsCheckingInterval: checkEveryMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    requireHostHeader: false,
+  };
+  const server = createServer(options, listenerOf(app));
   server.maxConnections = connectionsMax;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port }, resolve);
   });
   const connections = trackConnections(server);
-  const sweep = setInterval(connections.cutSlow, timeoutMs / 10, timeoutMs).unref();
+  const sweep = setInterval(connections.cutSlow, checkEveryMs, timeoutMs).unref();
   return {
     port: (server.address() as AddressInfo).port,
     async stop(graceMs) {
@@ -95,6 +96,7 @@ function trackConnections(server: Server) {
       if (isStopping && inProgress?.size === 0) socket.destroySoon();
     });
   });
+  answerUnfitRequests(server, (socket) => [...(connections.get(socket)?.keys() ?? [])]);
   return {
     /** From now on, each connection that ends a request; those that have none may begin one. */
     closeWhenIdle() {

@@ -1,3 +1,4 @@
+import { isGivenUpByServer } from '../database/sqlstate.ts';
 import { withTimeout } from '../database/with-timeout.ts';
 import { Failure, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
@@ -46,8 +47,22 @@ export async function ask<Value>(
   const failures = [...failed.values()];
   const aboutQuery = failures.find(isAboutQuery);
   if (aboutQuery) throw aboutQuery;
-  if (failures.length === asked.length) throw new Failure('no_database', 'no database answered', { cause: failures });
+  if (failures.length === asked.length) throw failureOfAll(failures);
   return { given: answers.flat(), failed };
+}
+
+/** Where all of them answered that they cannot, to ask again would not help. */
+function failureOfAll(failures: readonly Failure[]): Failure {
+  const options = { cause: failures };
+  if (failures.length > 0 && failures.every(isGivenUpByServer)) {
+    const message =
+      'takes longer than READ_TIMEOUT_MS in every database: narrow it, or the time, or take a coarser resolution';
+    return new Failure('read_too_slow', message, options);
+  }
+  if (failures.length > 0 && failures.every(({ code }) => code === 'data_refused')) {
+    return new Failure('read_refused', 'no database takes a value in it, such as its timezone', options);
+  }
+  return new Failure('no_database', 'no database answered', options);
 }
 
 async function readFrom<Value>(

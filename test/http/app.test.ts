@@ -16,14 +16,13 @@ describe('a path that does not exist', () => {
 
 describe('a method that a path does not take', () => {
   test.each([
-    ['PUT', '/metrics', ['GET', 'POST']],
-    ['DELETE', '/metrics', ['GET', 'POST']],
-    ['PATCH', '/metrics?name=a', ['GET', 'POST']],
-    ['POST', '/-/healthy', ['GET']],
-    ['POST', '/-/status', ['GET']],
-    ['DELETE', '/openapi.json', ['GET']],
-    ['POST', '/docs', ['GET']],
-  ])('%s %s is 405, with those that it takes in Allow', async (method, path, allowed) => {
+    ['PUT', '/metrics', ['DELETE', 'GET', 'HEAD', 'POST']],
+    ['PATCH', '/metrics?name=a', ['DELETE', 'GET', 'HEAD', 'POST']],
+    ['POST', '/-/healthy', ['GET', 'HEAD']],
+    ['POST', '/-/status', ['GET', 'HEAD']],
+    ['DELETE', '/openapi.json', ['GET', 'HEAD']],
+    ['POST', '/docs', ['GET', 'HEAD']],
+  ])('%s %s is 405, with those that it takes in Allow, HEAD where it takes GET', async (method, path, allowed) => {
     const response = await app.request(path, { method });
     expect(response.status).toBe(405);
     const allow = response.headers.get('Allow')?.split(', ').toSorted();

@@ -188,7 +188,14 @@ describe('what is no valid request', () => {
     const { port, memory } = await startServer();
     const client = await connectRaw(port);
     client.socket.write(request);
-    expect(await client.receives(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+    const answer = await client.closed();
+    expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+    expect(answer).toMatch(/^Content-Type: application\/problem\+json\r$/m);
+    expect(JSON.parse(answer.slice(answer.indexOf('{')))).toMatchObject({
+      type: 'urn:m2pg:problem:malformed_request',
+      status: 400,
+      detail: expect.stringMatching(/^expected /),
+    });
     expect((await fetch(`http://127.0.0.1:${port}/-/healthy`)).status).toBe(200);
     expect(memory.calls).toEqual({ write: 0, read: 0 });
   });

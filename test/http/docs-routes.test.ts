@@ -44,6 +44,7 @@ describe('/openapi.json', () => {
     );
     expect(new Set(described)).toEqual(new Set(served));
     expect(described.toSorted()).toEqual([
+      'delete /metrics',
       'get /-/healthy',
       'get /-/metrics',
       'get /-/ready',
