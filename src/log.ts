@@ -1,5 +1,5 @@
 import { type DestinationStream, pino } from 'pino';
-import type { Failure } from './domain/failure.ts';
+import { type Failure, isForOperator } from './domain/failure.ts';
 import type { Observation, Observe } from './domain/observation.ts';
 
 /** A database that is down fails every write: one line a while tells as much as thousands. */
@@ -72,7 +72,11 @@ function describe(o: Observation): Line {
     case 'database_up':
       return ['info', `${o.database} is ${o.readOnly ? 'up, read-only' : 'up'}`, { version: o.version, tls: o.tls }];
     case 'database_down':
-      return ['warn', `${o.database} is left out: it ${o.failure.message}`, reasons(o.failure)];
+      return [
+        isForOperator(o.failure) ? 'error' : 'warn',
+        `${o.database} is left out: it ${o.failure.message}`,
+        reasons(o.failure),
+      ];
     case 'connection_lost':
       return ['debug', `${o.database} ended an idle connection`, { reason: textOf(o.cause) }];
     case 'migrated':

@@ -22,8 +22,11 @@ const readMarginMaxMs = 250;
 /** A step of maintenance takes tenths of a second; on a slow server with a large week it may be seconds. */
 const maintainTimeoutMs = 60_000;
 
-/** A server that answers at all answers within this; longer waits only hold connections. */
-const connectTimeoutMs = 2_000;
+/**
+ * A server that answers at all answers within this: with TLS and a password that takes seven round trips, and there are
+ * networks where each takes half a second. Longer waits only hold connections.
+ */
+const connectTimeoutMs = 5_000;
 
 /** A first look at a database that is frozen or far away must not keep the others from serving. */
 const startTimeoutMs = 5_000;

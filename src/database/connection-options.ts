@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { ClientConfig } from 'pg';
 import type { TlsAttempt } from './tls.ts';
 
@@ -17,12 +18,14 @@ const oursAlone = ['ssl', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'uselib
 /**
  * Options of `pg` for one connection to a database.
  *
+ * @param stream Makes its socket.
  * @param settings Parameters of the server for its sessions, unless the URL's `options` name others.
  */
 export function connectionOptions(
   url: URL,
   attempt: TlsAttempt,
   timeouts: ConnectionTimeouts,
+  stream: () => Socket,
   settings: Readonly<Record<string, string>> = {},
 ): ClientConfig {
   const bare = new URL(url);
@@ -31,6 +34,7 @@ export function connectionOptions(
   const defaults = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
   return {
     connectionString: bare.href,
+    stream,
     ssl: attempt.ssl,
     connectionTimeoutMillis: timeouts.connectTimeoutMs,
     statement_timeout: timeouts.statementTimeoutMs,

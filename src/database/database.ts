@@ -9,6 +9,9 @@ import { prepareDatabase } from './prepare-database.ts';
 import { databaseFailure } from './sqlstate.ts';
 import { type SslMode, tlsAttempts } from './tls.ts';
 
+/** A look is one question on an open connection, where to connect takes several on a new one. */
+const lookTimeoutMs = 2_000;
+
 export interface DatabaseOptions {
   /** `db1 … dbN`: what logs, metrics and answers call it. */
   readonly name: string;
@@ -50,28 +53,30 @@ export interface Database {
 /** Creates a database that `start` is to connect. Its calls fail at once, with the reason, until it is up. */
 export function createDatabase(options: DatabaseOptions): Database {
   const { name, url, connectTimeoutMs } = options;
+  const questionMs = Math.min(lookTimeoutMs, connectTimeoutMs);
   const health = createHealth(options);
   const monitor = createMonitor({
     url,
     attempts: tlsAttempts(url, options.sslMode),
-    timeouts: { connectTimeoutMs, statementTimeoutMs: connectTimeoutMs, queryTimeoutMs: connectTimeoutMs },
-    prepare: (found) => prepareDatabase(options, found),
+    timeouts: { connectTimeoutMs, statementTimeoutMs: questionMs, queryTimeoutMs: questionMs },
+    prepare: (found, signal) => prepareDatabase(options, found, signal),
     onUp: health.goUp,
     onDown: health.goDown,
+    onLost: health.renewPools,
   });
 
   /** Takes note of how a statement fares. */
-  const noting = async <Value>(work: Promise<Value>): Promise<Value> => {
+  const noting = async <Value>(purpose: Purpose, work: Promise<Value>): Promise<Value> => {
     try {
       const value = await work;
-      health.noteSuccess();
+      health.noteSuccess(purpose);
       return value;
     } catch (error) {
       const failure = databaseFailure(error);
       if (isPartOfWork(failure)) throw failure;
-      health.noteFailure(failure);
+      health.noteFailure(purpose, failure);
       // What has changed for sessions that begin now, the one that watches cannot see.
-      monitor.lookNow({ anew: failure.code === 'schema_missing' || failure.code === 'read_only' });
+      monitor.lookNow({ anew: ['schema_missing', 'read_only', 'authentication'].includes(failure.code) });
       throw failure;
     }
   };
@@ -82,11 +87,11 @@ export function createDatabase(options: DatabaseOptions): Database {
     start: monitor.start,
     checkUsable: health.usablePools,
     async query(purpose, statement) {
-      return noting(health.usablePools(purpose).run(purpose, statement));
+      return noting(purpose, health.usablePools(purpose).run(purpose, statement));
     },
     async open(purpose, statement) {
-      const cursor = await noting(health.usablePools(purpose).open(purpose, statement));
-      return { read: (rowsMax) => noting(cursor.read(rowsMax)), close: cursor.close };
+      const cursor = await noting(purpose, health.usablePools(purpose).open(purpose, statement));
+      return { read: (rowsMax) => noting(purpose, cursor.read(rowsMax)), close: cursor.close };
     },
     status: health.status,
     close: () => monitor.stop().then(health.dropPools),

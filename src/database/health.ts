@@ -1,12 +1,25 @@
 import { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
+import { createBackOff } from './back-off.ts';
 import type { Inspection } from './monitor.ts';
 import { createPools, type Pools, type Purpose, type StatementTimeouts } from './pools.ts';
 import type { TlsAttempt } from './tls.ts';
 
+/** Time for what is under way when a database is left out: long for one that answers, bounded for one that never will. */
+const graceMs = 2_000;
+
+/** Sessions that end because the server has changed its role go on until their statements end, which takes no longer. */
+const statementMaxMs = 62_000;
+
+/** A disk that is full stays so for a while; a database that has room again is tried within the quarter of a minute. */
+const writePauses = { firstMs: 250, maxMs: 15_000 };
+
+/** A look that fails proves nothing while statements succeed. */
+const recentMs = 2_000;
+
 /**
- * `read_only` answers reads but takes no writes; `down` is asked again and again; `refused` must not be used at all: it
- * belongs to a newer version, is too old, or is given twice.
+ * `read_only` answers reads but takes no writes: a standby, or one whose disk is full; `down` is asked again and again;
+ * `refused` must not be used at all: it belongs to a newer version, is too old, or is given twice.
  */
 export type DatabaseState = 'starting' | 'up' | 'read_only' | 'down' | 'refused';
 
@@ -36,9 +49,11 @@ export interface HealthOptions {
 export interface Health {
   goUp(found: Inspection): void;
   goDown(failure: Failure): void;
+  /** A connection was lost on the way: idle ones may be dead without our knowing, and are replaced by new ones. */
+  renewPools(cause: Error): void;
   /** A statement met this, which is no reason yet to think that the database is down. */
-  noteFailure(failure: Failure): void;
-  noteSuccess(): void;
+  noteFailure(purpose: Purpose, failure: Failure): void;
+  noteSuccess(purpose: Purpose): void;
   /** Throws the Failure that keeps statements of this purpose away. */
   usablePools(purpose: Purpose): Pools;
   /** Resolves when the connections have ended. */
@@ -48,20 +63,23 @@ export interface Health {
 
 /** Knows nothing yet: the database is `starting`. */
 export function createHealth(options: HealthOptions): Health {
-  const { name, observe, connectTimeoutMs } = options;
+  const { name, observe } = options;
+  const writePause = createBackOff(writePauses);
   let state: DatabaseState = 'starting';
   let inspection: Inspection | undefined;
   let failed: { failure: Failure; at: Date } | undefined;
+  /** Of writes, since the last that succeeded. */
+  let refusal: Failure | undefined;
   let succeededAtMs = Number.NEGATIVE_INFINITY;
   let pools: Pools | undefined;
 
-  const noteFailure = (failure: Failure) => {
+  const noteFailed = (failure: Failure) => {
     failed = { failure, at: new Date() };
   };
-  const dropPools = async () => {
+  const dropPools = async (closeWithinMs = graceMs) => {
     const dropped = pools;
     pools = undefined;
-    await dropped?.close();
+    await dropped?.close(closeWithinMs);
   };
 
   return {
@@ -70,35 +88,55 @@ export function createHealth(options: HealthOptions): Health {
       const next = readOnly ? 'read_only' : 'up';
       if (state !== next) {
         observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state });
+        writePause.noteSuccess();
         // Sessions keep the default, read-only or not, that they began with.
-        void dropPools();
+        void dropPools(statementMaxMs);
       }
       [state, inspection] = [next, found];
       pools ??= openPools(options, attempt);
     },
     goDown(failure) {
-      noteFailure(failure);
-      // On a machine short of time a look may come too late although work gets through: then it proves nothing.
-      if (failure.code === 'timeout' && performance.now() - succeededAtMs < connectTimeoutMs) return;
+      noteFailed(failure);
+      // On a machine short of time a look may come too late, and find no connection left, although work gets through.
+      const mayWork = failure.code === 'timeout' || failure.code === 'too_many_connections';
+      if (mayWork && performance.now() - succeededAtMs < recentMs) return;
       const next = isRefusal(failure) ? 'refused' : 'down';
       if (state !== next) observe({ type: 'database_down', database: name, failure });
       state = next;
       // Connections to a server that went away are of no use when it returns.
       void dropPools();
     },
-    noteFailure,
-    noteSuccess() {
+    renewPools(cause) {
+      observe({ type: 'connection_lost', database: name, cause });
+      if (!pools || !inspection) return;
+      void dropPools(statementMaxMs);
+      pools = openPools(options, inspection.attempt);
+    },
+    noteFailure(purpose, failure) {
+      noteFailed(failure);
+      if (purpose !== 'write' || !isStubborn(failure)) return;
+      refusal = failure;
+      writePause.noteFailure();
+    },
+    noteSuccess(purpose) {
       succeededAtMs = performance.now();
+      if (purpose === 'write') writePause.noteSuccess();
     },
     usablePools(purpose) {
       // Repair takes from it what the others lack.
       const isReading = purpose === 'read' || purpose === 'repair';
       if (state === 'read_only' && !isReading) throw new Failure('read_only', 'is read-only');
       if (!pools) throw failed?.failure ?? new Failure('starting', 'has not been reached yet');
+      if (purpose === 'write' && refusal && !writePause.isOver()) throw refusal;
       return pools;
     },
     dropPools,
-    status: () => ({ name, state, ...describe(inspection), lastFailure: describeFailure(failed) }),
+    status: () => ({
+      name,
+      state: state === 'up' && !writePause.isOver() ? 'read_only' : state,
+      ...describe(inspection),
+      lastFailure: describeFailure(failed),
+    }),
   };
 }
 
@@ -116,6 +154,11 @@ function describe(found: Inspection | undefined): Pick<DatabaseStatus, 'roundTri
 
 function describeFailure(failed: { failure: Failure; at: Date } | undefined): DatabaseStatus['lastFailure'] {
   return failed ? { code: failed.failure.code, message: failed.failure.message, at: failed.at.toISOString() } : null;
+}
+
+/** Failures of writes that the next one will meet as well. */
+function isStubborn({ code }: Failure): boolean {
+  return code === 'disk_full' || code === 'authentication' || code === 'unknown';
 }
 
 /** Failures that only an operator can mend. */

@@ -11,9 +11,10 @@
  * write does not decide that: it only makes the next look come at once (`lookNow`).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
-import type { Failure } from '../domain/failure.ts';
-import { type ConnectionTimeouts, connectionOptions } from './connection-options.ts';
+import type { Client } from 'pg';
+import { Failure, isForOperator } from '../domain/failure.ts';
+import { type Connection, connect } from './connect.ts';
+import type { ConnectionTimeouts } from './connection-options.ts';
 import { databaseFailure } from './sqlstate.ts';
 import type { TlsAttempt } from './tls.ts';
 
@@ -23,8 +24,22 @@ const lookEveryMs = 1_000;
 /** Shorter while it is down: the first database back serves at once. A refused connection costs little. */
 const retryEveryMs = 500;
 
+/**
+ * What only an operator can mend is tried ever more rarely: each try is a failed login in the server's log, and some
+ * servers shut out who makes too many. Still within the minute in which a database that is mended is to catch up.
+ */
+const mendedPauseMinMs = 2_000;
+const mendedPauseMaxMs = 15_000;
+
 /** However many failed writes ask for a look, there are at most twenty a second. */
 const lookGapMinMs = 50;
+
+/** Connections are made no more often than this: to prepare a database costs more than to look at it. */
+const connectGapMinMs = 1_000;
+
+/** So many looks in a row must fail before a database that is being prepared passes for silent: it may be busy. */
+const silentLooks = 3;
+const silentLookEveryMs = 1_000;
 
 /** What a database says of itself. */
 export interface Inspection {
@@ -42,10 +57,12 @@ export interface MonitorOptions {
   readonly url: URL;
   readonly attempts: readonly TlsAttempt[];
   readonly timeouts: ConnectionTimeouts;
-  /** Runs on every new connection before it counts as up. */
-  readonly prepare: (inspection: Inspection) => Promise<void>;
+  /** Runs on every new connection before it counts as up; what it waits for is over when the signal comes. */
+  readonly prepare: (inspection: Inspection, signal: AbortSignal) => Promise<void>;
   readonly onUp: (inspection: Inspection) => void;
   readonly onDown: (failure: Failure) => void;
+  /** The connection was ended by the other side, or on the way: so may others have been. */
+  readonly onLost: (cause: Error) => void;
 }
 
 /** A watch over one database, on a connection of its own. */
@@ -58,35 +75,57 @@ export interface Monitor {
 }
 
 /** Looks at a database again and again, and reports what it found: up after every look that worked, down after each other. */
-export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }: MonitorOptions): Monitor {
+export function createMonitor({ url, attempts, timeouts, prepare, ...on }: MonitorOptions): Monitor {
   const stopped = new AbortController();
   let wake = new AbortController();
-  let connection: { client: Client; attempt: TlsAttempt } | undefined;
+  let connection: Connection | undefined;
   /** Left to the next look: the one under way would fail, and the database pass for down. */
   let isAnewWanted = false;
+  let connectedAtMs = Number.NEGATIVE_INFINITY;
+  let isDown = false;
+  let mendedPauseMs = mendedPauseMinMs;
   let running: Promise<void> = Promise.resolve();
 
   const closeConnection = () => {
-    // Not waited for: a frozen server never answers the goodbye. pg destroys the socket of a query in progress.
-    connection?.client.end().catch(() => undefined);
+    connection?.end();
     connection = undefined;
   };
 
-  const onEnded = (client: Client) => client === connection?.client && lookNow({ anew: true });
+  const onEnded = (client: Client, cause: Error) => {
+    if (client !== connection?.client) return;
+    on.onLost(cause);
+    lookNow({ anew: true });
+  };
 
   const inspectAndReport = async () => {
     const isNew = connection === undefined;
     connection ??= await connect(url, attempts, timeouts, onEnded);
-    const inspection = await inspect(connection.client, connection.attempt);
-    if (isNew) await prepare(inspection);
-    if (!stopped.signal.aborted) onUp(inspection);
+    const { client, attempt } = connection;
+    const inspection = await inspect(client, attempt);
+    if (isNew) {
+      connectedAtMs = performance.now();
+      await whileAnswering(client, (signal) => prepare(inspection, signal));
+    }
+    isDown = false;
+    mendedPauseMs = mendedPauseMinMs;
+    if (!stopped.signal.aborted) on.onUp(inspection);
     // A session keeps the default that it began with: only a new one sees that the database takes writes again.
     if (inspection.readOnly && !inspection.inRecovery) closeConnection();
   };
 
-  const look = async (): Promise<number> => {
-    if (isAnewWanted) closeConnection();
+  /** Closes a connection that is to be made anew. @returns How long that must wait still, else 0. */
+  const closeStale = (): number => {
+    if (!isAnewWanted) return 0;
+    const waitMs = connectedAtMs + connectGapMinMs - performance.now();
+    if (waitMs > 0) return waitMs;
+    closeConnection();
     isAnewWanted = false;
+    return 0;
+  };
+
+  const look = async (): Promise<number> => {
+    const waitMs = closeStale();
+    if (waitMs > 0) return waitMs;
     const wasConnected = connection !== undefined;
     try {
       await inspectAndReport();
@@ -96,9 +135,16 @@ export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }
       const failure = databaseFailure(error);
       // That a connection was ended says little: whether a new one can be had tells.
       if (wasConnected && failure.code === 'unreachable') return look();
-      if (!stopped.signal.aborted) onDown(failure);
-      return retryEveryMs;
+      isDown = true;
+      if (!stopped.signal.aborted) on.onDown(failure);
+      return isForOperator(failure) ? nextMendedPause() : retryEveryMs;
     }
+  };
+
+  const nextMendedPause = () => {
+    const pauseMs = mendedPauseMs;
+    mendedPauseMs = Math.min(mendedPauseMaxMs, 2 * pauseMs);
+    return pauseMs;
   };
 
   const run = async (firstPauseMs: number) => {
@@ -110,6 +156,8 @@ export function createMonitor({ url, attempts, timeouts, prepare, onUp, onDown }
   };
 
   const lookNow = ({ anew } = { anew: false }) => {
+    // The next look connects anyway, and not before its time.
+    if (isDown) return;
     isAnewWanted ||= anew;
     wake.abort();
   };
@@ -135,31 +183,30 @@ async function pauseAbout(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Connects by the first way that works. Rejects with what the last one raised.
- *
- * @param onError Is told of an error of the connection while nothing is asked on it.
+ * Does work on another connection for as long as this one answers: a server that falls silent in the midst of it, or whose
+ * network forgets the connections, would hold a migration for its whole time, and the database would be left out.
  */
-export async function connect(
-  url: URL,
-  attempts: readonly TlsAttempt[],
-  timeouts: ConnectionTimeouts,
-  onError: (client: Client) => void = () => undefined,
-): Promise<{ client: Client; attempt: TlsAttempt }> {
-  let reason: unknown;
-  for (const attempt of attempts) {
-    const client = new Client(connectionOptions(url, attempt, timeouts));
-    // Without a listener, the end of an idle connection would end the process.
-    client.on('error', () => onError(client));
-    try {
-      await client.connect();
-      return { client, attempt };
-    } catch (error) {
-      reason = error;
-      // Only a refusal of this way of connecting is a reason to try the other.
-      if (!['tls', 'authentication'].includes(databaseFailure(error).code)) break;
+async function whileAnswering(client: Client, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const done = new AbortController();
+  const silent = new AbortController();
+  const watch = async () => {
+    for (let missed = 0; missed < silentLooks; ) {
+      await sleep(silentLookEveryMs, undefined, { signal: done.signal });
+      missed = await client.query('select').then(
+        () => 0,
+        () => missed + 1,
+      );
     }
+    throw new Failure('timeout', 'fell silent while it was prepared');
+  };
+  try {
+    await Promise.race([work(silent.signal), watch()]);
+  } catch (error) {
+    silent.abort();
+    throw error;
+  } finally {
+    done.abort();
   }
-  throw reason;
 }
 
 async function inspect(client: Client, attempt: TlsAttempt): Promise<Inspection> {

@@ -1,6 +1,8 @@
-import { Pool, type QueryConfig, type QueryResult } from 'pg';
+import type { Socket } from 'node:net';
+import type { QueryConfig, QueryResult } from 'pg';
 import Cursor from 'pg-cursor';
-import { connectionOptions } from './connection-options.ts';
+import { type ConnectionPool, createConnectionPool } from './connection-pool.ts';
+import { createSockets } from './sockets.ts';
 import { isReportedByServer } from './sqlstate.ts';
 import type { TlsAttempt } from './tls.ts';
 import { withTimeout } from './with-timeout.ts';
@@ -31,12 +33,6 @@ const repairTimeoutMs = 20_000;
 /** Repair reads what differs by one connection and who differs by another. */
 const repairConnections = 2;
 
-/** Idle connections are given back to servers whose plans count them. */
-const idleTimeoutMs = 30_000;
-
-/** Follows a host name that moved, even if nothing ever fails. */
-const lifetimeSecondsMax = 3_600;
-
 /** Our clock gives a statement a little longer than the server's, whose word about it leaves the connection usable. */
 const queryMarginMs = 500;
 
@@ -61,8 +57,11 @@ export interface Pools {
   run(purpose: Purpose, statement: Statement): Promise<QueryResult>;
   /** Begins a statement whose rows are fetched by and by. Rejects when no connection can be had. */
   open(purpose: Purpose, statement: Statement): Promise<RowCursor>;
-  /** Ends idle connections now and the others when their statements end. */
-  close(): Promise<void>;
+  /**
+   * Ends idle connections now and the others when their statements end. After `graceMs`, those that are left are cut off,
+   * whatever is under way on them and whether the server has heard of it or not. Resolves without waiting for that.
+   */
+  close(graceMs: number): Promise<void>;
 }
 
 /** Rows of a statement, fetched by and by; each fetch has the time of a statement. Holds a connection until it ends. */
@@ -82,16 +81,18 @@ export function splitPool(sizeMax: number): Readonly<Record<Purpose, number>> {
 /** Opens no connection yet: each is made when it is first needed. */
 export function createPools(options: PoolsOptions): Pools {
   const { read, write, maintain, repair } = splitPool(options.sizeMax);
-  const pools: Readonly<Record<Purpose, Pool>> = {
-    read: createPool('read', read, options),
-    write: createPool('write', write, options),
-    maintain: createPool('maintain', maintain, options),
-    repair: createPool('repair', repair, options),
+  const sockets = createSockets();
+  const pools: Readonly<Record<Purpose, ConnectionPool>> = {
+    read: poolFor('read', read, options, sockets.stream),
+    write: poolFor('write', write, options, sockets.stream),
+    maintain: poolFor('maintain', maintain, options, sockets.stream),
+    repair: poolFor('repair', repair, options, sockets.stream),
   };
   return {
     run: (purpose, statement) => runStatement(pools[purpose], statement),
     open: (purpose, statement) => openCursor(pools[purpose], statement, timeoutOf(purpose, options) + queryMarginMs),
-    async close() {
+    async close(graceMs) {
+      setTimeout(sockets.destroy, graceMs).unref();
       await Promise.allSettled(Object.values(pools).map((pool) => pool.end()));
     },
   };
@@ -101,27 +102,16 @@ function timeoutOf(purpose: Purpose, { timeoutMs }: PoolsOptions): number {
   return purpose === 'repair' ? Math.min(repairTimeoutMs, timeoutMs.maintain) : timeoutMs[purpose];
 }
 
-function createPool(purpose: Purpose, max: number, options: PoolsOptions): Pool {
-  const { url, attempt, connectTimeoutMs, onConnectionLost } = options;
+function poolFor(purpose: Purpose, sizeMax: number, options: PoolsOptions, stream: () => Socket): ConnectionPool {
+  const { connectTimeoutMs } = options;
   const statementTimeoutMs = timeoutOf(purpose, options);
   const timeouts = { connectTimeoutMs, statementTimeoutMs, queryTimeoutMs: statementTimeoutMs + queryMarginMs };
-  const pool = new Pool({
-    ...connectionOptions(url, attempt, timeouts, settings[purpose]),
-    max,
-    min: 0,
-    idleTimeoutMillis: idleTimeoutMs,
-    maxLifetimeSeconds: lifetimeSecondsMax,
-    allowExitOnIdle: false,
-  });
-  pool.on('error', onConnectionLost);
-  // The pool listens only while a connection is idle; an error in use reaches us through its query as well.
-  pool.on('connect', (client) => client.on('error', () => undefined));
-  return pool;
+  return createConnectionPool({ ...options, timeouts, stream, settings: settings[purpose], sizeMax });
 }
 
 /** Runs a statement on a connection of the pool; the connection survives only what the server itself reported. */
-async function runStatement(pool: Pool, statement: Statement): Promise<QueryResult> {
-  const client = await pool.connect();
+async function runStatement(pool: ConnectionPool, statement: Statement): Promise<QueryResult> {
+  const client = await pool.take();
   try {
     const result = await client.query(statement);
     client.release();
@@ -133,8 +123,8 @@ async function runStatement(pool: Pool, statement: Statement): Promise<QueryResu
   }
 }
 
-async function openCursor(pool: Pool, { text, values }: Statement, timeoutMs: number): Promise<RowCursor> {
-  const client = await pool.connect();
+async function openCursor(pool: ConnectionPool, { text, values }: Statement, timeoutMs: number): Promise<RowCursor> {
+  const client = await pool.take();
   // `pg` times a query from here to its callback, which a cursor never calls by itself.
   const timed = { query_timeout: cursorLifeMs, callback: () => undefined };
   const cursor = client.query(Object.assign(new Cursor<unknown[]>(text, values, { rowMode: 'array' }), timed));

@@ -1,8 +1,9 @@
 import type { Observe } from '../domain/observation.ts';
+import { connect } from './connect.ts';
 import type { ConnectionTimeouts } from './connection-options.ts';
 import type { Run } from './deletions.ts';
 import { migrate, refuseNewer } from './migrate.ts';
-import { connect, type Inspection } from './monitor.ts';
+import type { Inspection } from './monitor.ts';
 
 /** A migration may build an index over a large table; a process that waits for another's waits as long. */
 const migrationTimeoutMs = 10 * 60_000;
@@ -21,16 +22,22 @@ export interface PrepareOptions {
 /**
  * Makes a database that has just been connected to fit for use: brings its schema up to date and learns who it is.
  *
+ * @param signal Breaks it off.
  * @throws Failure when it must not be used; else what the driver raises.
  */
-export async function prepareDatabase(options: PrepareOptions, { readOnly, attempt }: Inspection): Promise<void> {
+export async function prepareDatabase(
+  options: PrepareOptions,
+  { readOnly, attempt }: Inspection,
+  signal: AbortSignal,
+): Promise<void> {
   const { name, url, connectTimeoutMs, claimIdentity, beforeUse, observe } = options;
   const timeouts: ConnectionTimeouts = {
     connectTimeoutMs,
     statementTimeoutMs: migrationTimeoutMs,
     queryTimeoutMs: migrationTimeoutMs + connectTimeoutMs,
   };
-  const { client } = await connect(url, [attempt], timeouts);
+  const { client, end, destroy } = await connect(url, [attempt], timeouts);
+  signal.addEventListener('abort', destroy);
   try {
     const migrations = readOnly ? await refuseNewer(client) : await migrate(client);
     if (migrations.length > 0) observe({ type: 'migrated', database: name, migrations });
@@ -38,6 +45,6 @@ export async function prepareDatabase(options: PrepareOptions, { readOnly, attem
     if (rows[0]) claimIdentity(name, rows[0].id);
     if (!readOnly) await beforeUse?.((text, values = []) => client.query(text, values));
   } finally {
-    client.end().catch(() => undefined);
+    end();
   }
 }

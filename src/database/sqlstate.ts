@@ -46,6 +46,14 @@ const networkCodeOf: Readonly<Record<string, FailureCode>> = {
   ENOTFOUND: 'unreachable',
   EAI_AGAIN: 'unreachable',
   EPIPE: 'unreachable',
+  ECONNABORTED: 'unreachable',
+  EHOSTDOWN: 'unreachable',
+  ENETDOWN: 'unreachable',
+  EINVAL: 'unreachable', // A route that leads nowhere (blackhole).
+  EACCES: 'unreachable', // A route that is prohibited, or a Unix socket of somebody else.
+  EPERM: 'unreachable', // A firewall of this machine.
+  EADDRNOTAVAIL: 'unreachable', // No port is left for another connection.
+  EMFILE: 'unreachable', // No file descriptor is left.
   ENOENT: 'unreachable', // A Unix socket that is not there.
   DEPTH_ZERO_SELF_SIGNED_CERT: 'tls',
   SELF_SIGNED_CERT_IN_CHAIN: 'tls',

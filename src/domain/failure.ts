@@ -76,3 +76,8 @@ export function invalidRequest(...problems: Problem[]): Failure {
 export function toFailure(error: unknown): Failure {
   return error instanceof Failure ? error : new Failure('unknown', 'unexpected error', { cause: error });
 }
+
+/** Failures of a database that no retry mends: somebody has to act. */
+export function isForOperator({ code }: Failure): boolean {
+  return ['authentication', 'tls', 'schema_newer', 'unsupported_database', 'duplicate_database'].includes(code);
+}

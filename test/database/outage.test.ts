@@ -139,18 +139,19 @@ test('is not taken for down while it is migrated again and writes go on failing'
   await store.write([summaryOf()]);
   proxy.delay(15);
   await runSql(direct, 'drop table summaries');
-  const attempts: Promise<boolean>[] = [];
-  const isWritten = async () => (await Promise.all(attempts)).includes(true);
-  for (let attempt = 0; attempt < 150; attempt += 1) {
-    attempts.push(
+  let isWritten = false;
+  await vi.waitUntil(
+    () => {
       store.write([summaryOf()]).then(
-        () => true,
-        () => false,
-      ),
-    );
-    await new Promise((done) => setTimeout(done, 10));
-  }
-  expect(await isWritten()).toBe(true);
+        () => {
+          isWritten = true;
+        },
+        () => undefined,
+      );
+      return isWritten;
+    },
+    { timeout: 5_000, interval: 10 },
+  );
   expect(observations.filter(({ type }) => type === 'database_down')).toEqual([]);
 });
 
@@ -162,6 +163,23 @@ test('migrates a server that was emptied while it was out of reach before the fi
   await proxy.set('pass');
   await untilState(database, 'up');
   await store.write([summaryOf()]);
+});
+
+test('is up again soon when the network forgets its connections in the middle of a migration', async () => {
+  const { direct, proxy, database } = await proxied({ isMigrated: false, fault: 'refuse' });
+  const other = new Client({ connectionString: direct.href });
+  await other.connect();
+  onTestFinished(() => other.end());
+  // Another process migrates.
+  await other.query('select pg_advisory_lock(5912204387116021)');
+  await proxy.set('pass');
+  await vi.waitUntil(async () => {
+    const { rows } = await other.query("select from pg_locks where locktype = 'advisory' and not granted");
+    return rows.length > 0;
+  });
+  proxy.forget();
+  await other.query('select pg_advisory_unlock(5912204387116021)');
+  await untilState(database, 'up', 15_000);
 });
 
 test('closes while its server is silent, without waiting for it', async () => {

@@ -47,7 +47,7 @@ test('a database of a newer m2pg is refused by migrate and by the service, which
   const migrating = await migrate(env);
   expect(migrating.code).toBe(1);
   expect(migrating.output).toMatch(text);
-  const service = runProgram([], { env: { ...env, PORT: '0' } });
+  const service = runProgram([], { env: { ...env, PORT: '0', HOST: '127.0.0.1' } });
   expect(await service.exited()).toBe(1);
   expect(service.output()).toMatch(text);
   expect(service.output()).not.toMatch(/listening/);
@@ -91,7 +91,7 @@ test('the same database under two URLs is refused at start, for it would make on
   await createDatabases();
   const twin = new URL(urls[0]);
   twin.hostname = 'localhost';
-  const service = runProgram([], { env: { DATABASE_URLS: `${urls[0]}|${twin}`, PORT: '0' } });
+  const service = runProgram([], { env: { DATABASE_URLS: `${urls[0]}|${twin}`, PORT: '0', HOST: '127.0.0.1' } });
   expect(await service.exited()).toBe(1);
   expect(service.output()).toMatch(/^db[12] is refused: it is the same database as db[12]/m);
   expect(service.output()).not.toMatch(/listening/);

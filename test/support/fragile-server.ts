@@ -1,20 +1,22 @@
 import { randomInt, randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbeddedServer } from '../../src/embedded/server.ts';
 import { runSql } from './fresh-database.ts';
-import { childrenOf, killFamily, signalFamily, signalProcess } from './processes.ts';
+import { childrenOf, isRunning, killFamily, signalFamily, signalProcess } from './processes.ts';
 
 /** A PostgreSQL server that is there to break, always on the same port, so that a URL survives what is done to it. */
 export interface FragileServer {
   /** Of a superuser. */
   readonly url: URL;
-  /** An empty database. */
-  createDatabase(): Promise<URL>;
+  /** An empty database, in a tablespace if one is named. */
+  createDatabase(tablespace?: string): Promise<URL>;
   /** The postmaster and all its children, as a power failure would; resolves when they are gone. */
   kill(): Promise<void>;
+  /** A fast shutdown, as an operator does it: all connections are ended with 57P01. */
+  stop(): Promise<void>;
   /** Starts it again on its data. */
   start(): Promise<void>;
   /** Stops the clock of all its processes: connections stay open, nothing answers. */
@@ -22,37 +24,40 @@ export interface FragileServer {
   /** The same for the postmaster alone: open connections work, new ones are never greeted. */
   freezePostmaster(): void;
   thaw(): void;
+  /** What it has written to its log since it was made. */
+  log(): Promise<string>;
   /** Running again, whatever was done to it. */
   restore(): Promise<void>;
   /** Ends it for good and removes its data. */
   remove(): Promise<void>;
 }
 
+export interface FragileServerOptions {
+  /** Where its data is to be; the folder for temporary files when left out. */
+  readonly parent?: string;
+}
+
 /** What is killed here are processes, not the machine: the page cache survives, and fsync would prove nothing. */
 const settings = { fsync: 'off', max_connections: '200' };
 
-export async function createFragileServer(): Promise<FragileServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'm2pg-fragile-'));
+export async function createFragileServer({ parent = tmpdir() }: FragileServerOptions = {}): Promise<FragileServer> {
+  const folder = await mkdtemp(join(parent, 'm2pg-fragile-'));
   const port = String(await findStablePort());
   const startOnPort = () => startEmbeddedServer(folder, 'db', { ...settings, port });
   let server = await startOnPort();
-  let isKilled = false;
 
   const fragile: FragileServer = {
     url: server.url,
-    async createDatabase() {
+    async createDatabase(tablespace = 'pg_default') {
       const url = new URL(server.url);
       url.pathname = `/test_${randomUUID().replaceAll('-', '')}`;
-      await runSql(server.url, `create database ${url.pathname.slice(1)}`);
+      await runSql(server.url, `create database ${url.pathname.slice(1)} tablespace ${tablespace}`);
       return url;
     },
-    async kill() {
-      isKilled = true;
-      await killFamily(server.pid);
-    },
+    kill: () => killFamily(server.pid),
+    stop: () => server.stop(),
     async start() {
       server = await startOnPort();
-      isKilled = false;
     },
     freeze: () => void signalFamily(server.pid, 'SIGSTOP'),
     freezePostmaster: () => void process.kill(server.pid, 'SIGSTOP'),
@@ -60,9 +65,10 @@ export async function createFragileServer(): Promise<FragileServer> {
       // Children first: a postmaster that finds one too slow would begin to kill.
       for (const member of [...childrenOf(server.pid), server.pid]) signalProcess(member, 'SIGCONT');
     },
+    log: () => readFile(join(folder, 'db.log'), 'utf8'),
     async restore() {
-      if (isKilled) await fragile.start();
-      else fragile.thaw();
+      if (isRunning(server.pid)) fragile.thaw();
+      else await fragile.start();
     },
     async remove() {
       await killFamily(server.pid);
@@ -74,7 +80,7 @@ export async function createFragileServer(): Promise<FragileServer> {
 
 /** Several at once, which takes as long as one. */
 export function createFragileServers(count: number): Promise<FragileServer[]> {
-  return Promise.all(Array.from({ length: count }, createFragileServer));
+  return Promise.all(Array.from({ length: count }, () => createFragileServer()));
 }
 
 /** Below the ports that the system gives to outgoing connections: nobody takes it while the server is down. */

@@ -6,6 +6,7 @@ import type { Observation } from '../../src/domain/observation.ts';
 import type { Summary } from '../../src/domain/summary.ts';
 import { createPostgresStore } from '../../src/store/postgres-store.ts';
 import { freshDatabase, freshDatabaseUrl, runSql } from './fresh-database.ts';
+import { everySummary } from './stored.ts';
 import { summaryOf } from './summaries.ts';
 
 export const day = 86_400;
@@ -98,11 +99,7 @@ export async function bitsOf(url: URL): Promise<string[]> {
     select concat_ws(' ', name, stored.id, extract(epoch from bucket), encode(float8send(count) || float8send(mean)
       || float8send(median) || float8send(min) || float8send(max) || float8send(perc95) || float8send(perc99)
       || float8send(last), 'hex')) as bits
-    from (
-      select * from summaries
-      union all select packed.* from series
-      cross join lateral packed_between(series.id, to_timestamp(0), to_timestamp(4e9)) as packed) as stored
-    join series on series.id = series_id
+    from ${everySummary}
     order by bits`;
   return (await runSql(url, text)).map(({ bits }) => String(bits));
 }

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** True while a process runs; one that ended and that nobody has asked about yet does not. */
@@ -50,5 +50,33 @@ function statOf(pid: number): string[] {
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
     return [];
+  }
+}
+
+/** The local ports of the TCP sockets by which a process, alive, is connected or connecting to a port. */
+export function socketsTo(pid: number, port: number): Set<number> {
+  const fds = readdirSync(`/proc/${pid}/fd`).map((fd) => linkOf(`/proc/${pid}/fd/${fd}`));
+  const held = new Set(fds.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []));
+  // proc(5): sl, local_address, rem_address, st, …; the inode is the tenth.
+  const rows = ['tcp', 'tcp6'].flatMap((file) =>
+    readFileSync(`/proc/${pid}/net/${file}`, 'utf8').trim().split('\n').slice(1),
+  );
+  const sockets = rows.map((row) => row.trim().split(/\s+/)).filter((fields) => held.has(fields[9] ?? ''));
+  const portOf = (address: string | undefined) => Number.parseInt(address?.split(':')[1] ?? '', 16);
+  return new Set(sockets.filter((fields) => portOf(fields[2]) === port).map((fields) => portOf(fields[1])));
+}
+
+/** Memory of a process that is in use, in bytes. */
+export function residentBytesOf(pid: number): number {
+  const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kilobytes) * 1_024;
+}
+
+/** Where a link leads; '' when it has just gone. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
   }
 }

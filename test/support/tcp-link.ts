@@ -7,10 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
  *
  * - `pass`: as if it were not there.
  * - `refuse`: nobody listens; connections that exist are reset.
+ * - `reset`: connections are accepted and reset at once, those that exist too.
  * - `black_hole`: accepts connections and says nothing; those that exist fall silent. What was sent meanwhile is
  *   delivered on healing, as TCP does.
+ * - `mute`: what the server is asked reaches it, what it answers is lost; its connections are reset on healing.
  */
-export type Fault = 'pass' | 'refuse' | 'black_hole';
+export type Fault = 'pass' | 'refuse' | 'reset' | 'black_hole' | 'mute';
 
 export interface TcpLink {
   /** The URL of the server, by way of the link. */
@@ -22,8 +24,11 @@ export interface TcpLink {
   throttle(bytesPerSecond: number): void;
   /** Resets the connections that exist; new ones are made as before. */
   cut(): void;
-  /** The connections that exist fall silent for ever, as after a firewall has forgotten them; new ones are made as before. */
-  forget(): void;
+  /**
+   * The connections that exist are unknown, as after a firewall has forgotten them: what is sent on them gets no answer
+   * for ever or, if so wanted, a reset. New ones are made as before.
+   */
+  forget(how?: 'silently' | 'with resets'): void;
   /** Resets each connection in the middle of the next reply that is longer than this. */
   tear(bytes: number): void;
   /** Connections accepted so far. */
@@ -33,10 +38,14 @@ export interface TcpLink {
   close(): Promise<void>;
 }
 
-/** Starts a link on a port of its own, which it keeps while it refuses. */
-export async function openTcpLink(target: URL, initial: Fault = 'pass'): Promise<TcpLink> {
+/**
+ * Starts a link on a port of its own, which it keeps while it refuses.
+ *
+ * @param host An address of this machine.
+ */
+export async function openTcpLink(target: URL, initial: Fault = 'pass', host = '127.0.0.1'): Promise<TcpLink> {
   const sockets = new Set<Socket>();
-  const forgotten = new WeakSet<Socket>();
+  const forgotten = new WeakMap<Socket, 'silently' | 'with resets'>();
   let fault = initial;
   let healed = Promise.withResolvers<void>();
   let delayMs = 0;
@@ -50,19 +59,27 @@ export async function openTcpLink(target: URL, initial: Fault = 'pass'): Promise
     while (fault === 'black_hole') await healed.promise;
   };
 
+  /** @returns Whether the connection is to go on. */
+  const deliver = (data: Buffer, from: Socket, to: Socket, isReply: boolean): boolean => {
+    const how = forgotten.get(from);
+    if (how === 'with resets') for (const socket of [from, to]) socket.resetAndDestroy();
+    if (how) return false;
+    if (isReply && fault === 'mute') return true;
+    if (isReply && data.length > tornBytes) {
+      to.write(data.subarray(0, tornBytes), () => to.resetAndDestroy());
+      from.destroy();
+      return false;
+    }
+    if (!to.destroyed) to.write(data);
+    return true;
+  };
+
   const forward = (from: Socket, to: Socket, isReply: boolean) => {
     from.on('data', async (data) => {
       // One piece at a time, so that their order stays.
       from.pause();
       await passThrough(data.length);
-      if (forgotten.has(from)) return;
-      if (isReply && data.length > tornBytes) {
-        to.write(data.subarray(0, tornBytes), () => to.resetAndDestroy());
-        from.destroy();
-        return;
-      }
-      if (!to.destroyed) to.write(data);
-      from.resume();
+      if (deliver(data, from, to, isReply)) from.resume();
     });
     from.on('error', () => undefined);
     from.on('close', () => to.destroy());
@@ -70,6 +87,7 @@ export async function openTcpLink(target: URL, initial: Fault = 'pass'): Promise
 
   const server = createServer((client) => {
     accepted += 1;
+    if (fault === 'reset') return void client.resetAndDestroy();
     const upstream = connect(Number(target.port), target.hostname);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
@@ -90,19 +108,20 @@ export async function openTcpLink(target: URL, initial: Fault = 'pass'): Promise
     await closed;
   };
 
-  server.listen(0, '127.0.0.1');
+  server.listen(0, host);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   if (initial === 'refuse') await closeServer();
 
   const url = new URL(target);
-  url.host = `127.0.0.1:${port}`;
+  url.host = `${host}:${port}`;
   return {
     url,
     async set(next) {
+      if (next === 'reset' || fault === 'mute') cut();
       fault = next;
       if (next === 'refuse') await closeServer();
-      else if (!server.listening) await once(server.listen(port, '127.0.0.1'), 'listening');
+      else if (!server.listening) await once(server.listen(port, host), 'listening');
       if (next === 'black_hole') return;
       healed.resolve();
       healed = Promise.withResolvers<void>();
@@ -114,8 +133,8 @@ export async function openTcpLink(target: URL, initial: Fault = 'pass'): Promise
       bytesPerSecond = limit;
     },
     cut,
-    forget() {
-      for (const socket of sockets) forgotten.add(socket);
+    forget(how = 'silently') {
+      for (const socket of sockets) forgotten.set(socket, how);
     },
     tear(bytes) {
       tornBytes = bytes;

@@ -2,8 +2,8 @@ import { onTestFinished } from 'vitest';
 import { type Fault, openTcpLink, type TcpLink } from './tcp-link.ts';
 
 /** Starts a link to a server, gone when the test has finished. */
-export async function startTcpProxy(target: URL, initial: Fault = 'pass'): Promise<TcpLink> {
-  const link = await openTcpLink(target, initial);
+export async function startTcpProxy(target: URL, initial: Fault = 'pass', host?: string): Promise<TcpLink> {
+  const link = await openTcpLink(target, initial, host);
   onTestFinished(link.close);
   return link;
 }

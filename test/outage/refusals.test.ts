@@ -1,0 +1,125 @@
+import { randomUUID } from 'node:crypto';
+import { expect, inject, onTestFinished, test, vi } from 'vitest';
+import { freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
+import { expectUndisturbed, type LoadAnswers } from '../support/load.ts';
+import { databaseUrls } from '../support/proxied-service.ts';
+import { read, statesOf } from '../support/service-client.ts';
+import { eventually, type Service, startService } from '../support/service-process.ts';
+import { patientMs, untilEqual } from '../support/stored.ts';
+import type { TcpLink } from '../support/tcp-link.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+
+vi.setConfig({ testTimeout: patientMs });
+
+const serverUrl = () => new URL(inject('postgresUrl'));
+
+interface Ground {
+  readonly service: Service;
+  /** As a superuser, past all that is refused. */
+  readonly urls: readonly URL[];
+  /** In front of the second database, and the role by which the service connects to it. */
+  readonly proxy: TcpLink;
+  readonly role: string;
+}
+
+/** A service on three databases, of which the second is somebody's who is no superuser. */
+async function startGround(): Promise<Ground> {
+  const role = `role_${randomUUID().replaceAll('-', '')}`;
+  await runSql(serverUrl(), `create role ${role} login password 'first'`);
+  // After the database that it owns.
+  onTestFinished(() => runSql(serverUrl(), `drop role ${role}`).then(() => undefined));
+  const urls = await Promise.all([1, 2, 3].map((place) => freshDatabaseUrl({ isMigrated: place !== 2 })));
+  const [a, b, c] = urls as [URL, URL, URL];
+  await runSql(serverUrl(), `alter database ${b.pathname.slice(1)} owner to ${role}`);
+  const proxy = await startTcpProxy(b);
+  const asRole = new URL(proxy.url);
+  [asRole.username, asRole.password] = [role, 'first'];
+  const service = await startService({ env: { ...databaseUrls([a, asRole, c]), READ_TIMEOUT_MS: '2000' } });
+  expect(await statesOf(service)).toEqual(['up', 'up', 'up']);
+  return { service, urls, proxy, role };
+}
+
+/** Ends all sessions of a role, as a restart does. */
+const endSessions = ({ role }: Ground) =>
+  runSql(serverUrl(), 'select pg_terminate_backend(pid, 1000) from pg_stat_activity where usename = $1', [role]);
+
+const sessionsOf = async ({ role }: Ground) =>
+  Number((await runSql(serverUrl(), 'select count(*) from pg_stat_activity where usename = $1', [role]))[0]?.count);
+
+async function expectConverged({ service, urls }: Ground, { all }: LoadAnswers): Promise<void> {
+  const ids = all.flatMap((answer) => answer.ids);
+  await untilEqual(urls, ids);
+  await eventually(async () => {
+    expect(await statesOf(service)).toEqual(['up', 'up', 'up']);
+    expect(await read(service, {})).toMatchObject({ count: ids.length, complete: 'true' });
+  });
+}
+
+test('a database that takes no writes after a failover is still read, and gets what it missed when it takes them', async () => {
+  const ground = await startGround();
+  const name = ground.urls[1]?.pathname.slice(1);
+  const answers = await expectUndisturbed(ground.service, async () => {
+    await runSql(serverUrl(), `alter database ${name} set default_transaction_read_only = on`);
+    await endSessions(ground);
+  });
+  await eventually(async () => expect(await statesOf(ground.service)).toEqual(['up', 'read_only', 'up']));
+  const answer = await read(ground.service, {});
+  expect(answer).toMatchObject({ count: answers.all.length, complete: 'true', databases: 'db1=ok, db2=ok, db3=ok' });
+
+  // Nobody ends the sessions that began as read-only.
+  await runSql(serverUrl(), `alter database ${name} reset default_transaction_read_only`);
+  await expectConverged(ground, answers);
+});
+
+test('a server without connections left gets no more of ours, nor a knock for each write', async () => {
+  const ground = await startGround();
+  const { service, proxy, role } = ground;
+  const limit = 2;
+  const acceptedBefore = proxy.accepted;
+  const begun = performance.now();
+  const answers = await expectUndisturbed(service, async () => {
+    await runSql(serverUrl(), `alter role ${role} connection limit ${limit}`);
+    await endSessions(ground);
+  });
+  // The connection that watches, and another one for all else: the reads have none, or the writes.
+  const reads = await Promise.all(Array.from({ length: 12 }, () => read(service, {})));
+  for (const answer of reads) {
+    expect(answer).toMatchObject({ status: 200, count: answers.all.length });
+    expect(answer.complete).toBe(String(answer.databases === 'db1=ok, db2=ok, db3=ok'));
+  }
+  expect(reads.filter(({ complete }) => complete === 'false').length).toBeGreaterThan(0);
+  expect(await sessionsOf(ground)).toBeLessThanOrEqual(limit);
+  const seconds = (performance.now() - begun) / 1_000;
+  expect(proxy.accepted - acceptedBefore).toBeLessThan(40 + 10 * seconds);
+
+  await runSql(serverUrl(), `alter role ${role} connection limit -1`);
+  await expectConverged(ground, answers);
+});
+
+test('a password that was changed is complained of once, tried seldom, and takes effect when it is right again', async () => {
+  const ground = await startGround();
+  const { service, proxy, role } = ground;
+  const answers = await expectUndisturbed(service, async () => {
+    await runSql(serverUrl(), `alter role ${role} password 'second'`);
+    await endSessions(ground);
+  });
+  await eventually(async () => expect(await statesOf(service)).toEqual(['up', 'down', 'up']));
+  const acceptedBefore = proxy.accepted;
+  const until = performance.now() + 5_000;
+  while (performance.now() < until) {
+    const answer = await read(service, {});
+    expect(answer).toMatchObject({ status: 200, count: answers.all.length, complete: 'false' });
+    expect(answer.databases).toBe('db1=ok, db2=authentication, db3=ok');
+  }
+  // Two tries, each by the two ways of `sslmode=prefer`.
+  expect(proxy.accepted - acceptedBefore).toBeLessThanOrEqual(6);
+  const complaints = service
+    .output()
+    .split('\n')
+    .filter((line) => /db2 is left out: it refuses this user/.test(line));
+  expect(complaints).toHaveLength(1);
+  expect(complaints[0]).toMatch(/"level":"error"/);
+
+  await runSql(serverUrl(), `alter role ${role} password 'first'`);
+  await expectConverged(ground, answers);
+});
