@@ -44,22 +44,10 @@ export function aggregateStatement({ namePattern, from, to, resolution, timezone
         select series_id, ${aggregates}
         from (select * from finished order by series_id, start) as in_order
         group by series_id)
-      select name, (select count(*)::integer from matched), ${groupColumns.map((column) => `columns.${column}`).join(', ')}
+      select name, (select count(*)::integer from columns), ${groupColumns.map((column) => `columns.${column}`).join(', ')}
       from columns join matched on matched.id = series_id
       order by name`,
     values: [namePattern ?? null, from, to, ...start.values(timezone)],
-  };
-}
-
-/** How many of the matching series have data in the range: too slow to be known before every read. */
-export function countNamesStatement({ namePattern, from, to, namesMax }: AggregateQuery): Statement {
-  return {
-    text: `select count(*)::integer as names from (
-        select from series where ($1::text is null or name ~ $1) and exists (
-          select from summaries where series_id = series.id and ${inRange('bucket')}
-          union all select from packed_chunks where series_id = series.id and ${isTouched})
-        limit $4) as found`,
-    values: [namePattern ?? null, from, to, namesMax + 1],
   };
 }
 

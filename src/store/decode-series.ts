@@ -4,7 +4,7 @@ import { groupColumns } from './aggregate-statement.ts';
 
 const columnsBefore = 2;
 
-/** A row of `aggregateStatement`: the name, how many names match, and the columns as big-endian bytes. */
+/** A row of `aggregateStatement`: the name, how many names there are, and the columns as big-endian bytes. */
 export function decodeSeries(row: readonly unknown[]): SeriesGroups {
   const bytesOf = (column: (typeof groupColumns)[number]) => {
     // A copy: eight bytes aligned, and free of the block that the driver read.
@@ -26,7 +26,7 @@ export function decodeSeries(row: readonly unknown[]): SeriesGroups {
   };
 }
 
-/** Of a row of `aggregateStatement`: how many names of the dictionary match the pattern. */
-export function matchedNames(row: readonly unknown[]): number {
+/** Of a row of `aggregateStatement`: how many of the names that match have data in the range, and so a row. */
+export function countNames(row: readonly unknown[]): number {
   return row[1] as number;
 }
