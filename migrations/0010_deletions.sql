@@ -90,6 +90,8 @@ declare
   series integer;
 begin
   deleted := 0;
+  -- A pack in progress turns rows into chunks: not between a look at chunks and one at rows.
+  perform pg_advisory_xact_lock(hashtext('m2pg pack'));
   select * into deletion from deletions where id = asked for update;
   done := deletion.id is null or deletion.settled_at is not null;
   if done then

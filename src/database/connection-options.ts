@@ -12,6 +12,9 @@ export interface ConnectionTimeouts {
   readonly queryTimeoutMs: number;
 }
 
+/** A server whose client has vanished keeps the session, and its place among the connections, for hours; so, two minutes. */
+const serverKeepAlive = { tcp_keepalives_idle: '60', tcp_keepalives_interval: '20', tcp_keepalives_count: '3' };
+
 /** What `pg` would understand in its own way: `ssl=true` for `verify-full`. Encryption is decided in `tls.ts`. */
 const oursAlone = ['ssl', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'uselibpqcompat', 'options'];
 
@@ -31,7 +34,7 @@ export function connectionOptions(
   const bare = new URL(url);
   for (const parameter of oursAlone) bare.searchParams.delete(parameter);
   const options = url.searchParams.get('options');
-  const defaults = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
+  const defaults = Object.entries({ ...serverKeepAlive, ...settings }).map(([name, value]) => `-c ${name}=${value}`);
   return {
     connectionString: bare.href,
     stream,

@@ -1,18 +1,15 @@
 import { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
-import { createBackOff } from './back-off.ts';
-import type { Inspection } from './monitor.ts';
 import { createPools, type Pools, type Purpose, type StatementTimeouts } from './pools.ts';
 import type { TlsAttempt } from './tls.ts';
+import type { Inspection } from './watched-connection.ts';
+import { createWritePause } from './write-pause.ts';
 
 /** Time for what is under way when a database is left out: long for one that answers, bounded for one that never will. */
 const graceMs = 2_000;
 
 /** Sessions that end because the server has changed its role go on until their statements end, which takes no longer. */
 const statementMaxMs = 62_000;
-
-/** A disk that is full stays so for a while; a database that has room again is tried within the quarter of a minute. */
-const writePauses = { firstMs: 250, maxMs: 15_000 };
 
 /** A look that fails proves nothing while statements succeed. */
 const recentMs = 2_000;
@@ -64,12 +61,10 @@ export interface Health {
 /** Knows nothing yet: the database is `starting`. */
 export function createHealth(options: HealthOptions): Health {
   const { name, observe } = options;
-  const writePause = createBackOff(writePauses);
+  const writePause = createWritePause();
   let state: DatabaseState = 'starting';
   let inspection: Inspection | undefined;
   let failed: { failure: Failure; at: Date } | undefined;
-  /** Of writes, since the last that succeeded. */
-  let refusal: Failure | undefined;
   let succeededAtMs = Number.NEGATIVE_INFINITY;
   let pools: Pools | undefined;
 
@@ -97,9 +92,7 @@ export function createHealth(options: HealthOptions): Health {
     },
     goDown(failure) {
       noteFailed(failure);
-      // On a machine short of time a look may come too late, and find no connection left, although work gets through.
-      const mayWork = failure.code === 'timeout' || failure.code === 'too_many_connections';
-      if (mayWork && performance.now() - succeededAtMs < recentMs) return;
+      if (isOfLooking(failure) && performance.now() - succeededAtMs < recentMs) return;
       const next = isRefusal(failure) ? 'refused' : 'down';
       if (state !== next) observe({ type: 'database_down', database: name, failure });
       state = next;
@@ -114,20 +107,16 @@ export function createHealth(options: HealthOptions): Health {
     },
     noteFailure(purpose, failure) {
       noteFailed(failure);
-      if (purpose !== 'write' || !isStubborn(failure)) return;
-      refusal = failure;
-      writePause.noteFailure();
+      if (purpose === 'write') writePause.noteFailure(failure);
     },
     noteSuccess(purpose) {
       succeededAtMs = performance.now();
       if (purpose === 'write') writePause.noteSuccess();
     },
     usablePools(purpose) {
-      // Repair takes from it what the others lack.
-      const isReading = purpose === 'read' || purpose === 'repair';
-      if (state === 'read_only' && !isReading) throw new Failure('read_only', 'is read-only');
+      if (state === 'read_only' && !isReading(purpose)) throw new Failure('read_only', 'is read-only');
       if (!pools) throw failed?.failure ?? new Failure('starting', 'has not been reached yet');
-      if (purpose === 'write' && refusal && !writePause.isOver()) throw refusal;
+      if (purpose === 'write') writePause.check();
       return pools;
     },
     dropPools,
@@ -156,9 +145,14 @@ function describeFailure(failed: { failure: Failure; at: Date } | undefined): Da
   return failed ? { code: failed.failure.code, message: failed.failure.message, at: failed.at.toISOString() } : null;
 }
 
-/** Failures of writes that the next one will meet as well. */
-function isStubborn({ code }: Failure): boolean {
-  return code === 'disk_full' || code === 'authentication' || code === 'unknown';
+/** On a machine short of time a look may come too late, and find no connection left, although work gets through. */
+function isOfLooking({ code }: Failure): boolean {
+  return code === 'timeout' || code === 'too_many_connections';
+}
+
+/** Repair takes from a database that takes no writes what the others lack. */
+function isReading(purpose: Purpose): boolean {
+  return purpose === 'read' || purpose === 'repair';
 }
 
 /** Failures that only an operator can mend. */

@@ -27,6 +27,13 @@ const isIncomplete = `
 /** Elects one of several processes that migrate at once; a random number, ours for good. */
 const lockValue = 5_912_204_387_116_021;
 
+/**
+ * Where the network loses our connection, the server does not hear of it for hours, and its session would hold the lock, and
+ * those of the migration, against everybody. Between two statements we never need as long as this.
+ */
+const idleMaxMs = 5_000;
+const endWhenIdle = ['idle_session_timeout', 'idle_in_transaction_session_timeout'];
+
 /** Since PostgreSQL 14: `date_bin`. */
 const serverVersionMin = 140_000;
 
@@ -44,6 +51,7 @@ export async function migrate(client: Client): Promise<string[]> {
   const { rows } = await client.query<{ schema: string | null }>('select current_schema() as schema');
   const schema = rows[0]?.schema;
   if (!schema) throw new Failure('unsupported_database', 'has no schema to create tables in (search_path names none)');
+  await client.query(endWhenIdle.map((name) => `set ${name} = ${idleMaxMs}`).join(';'));
   await client.query(`select pg_advisory_lock(${lockValue})`);
   try {
     const { rows: found } = await client.query<{ incomplete: boolean }>(isIncomplete);
@@ -61,8 +69,9 @@ export async function migrate(client: Client): Promise<string[]> {
     });
     return migrated.map(({ name }) => name);
   } finally {
+    const giveBack = [`select pg_advisory_unlock(${lockValue})`, ...endWhenIdle.map((name) => `reset ${name}`)];
     // With the connection gone, the lock is gone too.
-    await client.query(`select pg_advisory_unlock(${lockValue})`).catch(ignore);
+    await client.query(giveBack.join(';')).catch(ignore);
   }
 }
 

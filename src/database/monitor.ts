@@ -11,12 +11,9 @@
  * write does not decide that: it only makes the next look come at once (`lookNow`).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client } from 'pg';
-import { Failure, isForOperator } from '../domain/failure.ts';
-import { type Connection, connect } from './connect.ts';
-import type { ConnectionTimeouts } from './connection-options.ts';
+import { type Failure, isForOperator } from '../domain/failure.ts';
 import { databaseFailure } from './sqlstate.ts';
-import type { TlsAttempt } from './tls.ts';
+import { createWatchedConnection, type Inspection, type WatchedConnectionOptions } from './watched-connection.ts';
 
 /** Short, so that readiness and status are true to within a second; one trivial query costs nothing. */
 const lookEveryMs = 1_000;
@@ -34,35 +31,9 @@ const mendedPauseMaxMs = 15_000;
 /** However many failed writes ask for a look, there are at most twenty a second. */
 const lookGapMinMs = 50;
 
-/** Connections are made no more often than this: to prepare a database costs more than to look at it. */
-const connectGapMinMs = 1_000;
-
-/** So many looks in a row must fail before a database that is being prepared passes for silent: it may be busy. */
-const silentLooks = 3;
-const silentLookEveryMs = 1_000;
-
-/** What a database says of itself. */
-export interface Inspection {
-  readonly version: string;
-  readonly readOnly: boolean;
-  /** It is read-only as a standby, not because its sessions are told to be. */
-  readonly inRecovery: boolean;
-  readonly fsync: boolean;
-  readonly roundTripMs: number;
-  /** The way that its sslmode allows and that worked. */
-  readonly attempt: TlsAttempt;
-}
-
-export interface MonitorOptions {
-  readonly url: URL;
-  readonly attempts: readonly TlsAttempt[];
-  readonly timeouts: ConnectionTimeouts;
-  /** Runs on every new connection before it counts as up; what it waits for is over when the signal comes. */
-  readonly prepare: (inspection: Inspection, signal: AbortSignal) => Promise<void>;
+export interface MonitorOptions extends WatchedConnectionOptions {
   readonly onUp: (inspection: Inspection) => void;
   readonly onDown: (failure: Failure) => void;
-  /** The connection was ended by the other side, or on the way: so may others have been. */
-  readonly onLost: (cause: Error) => void;
 }
 
 /** A watch over one database, on a connection of its own. */
@@ -75,76 +46,52 @@ export interface Monitor {
 }
 
 /** Looks at a database again and again, and reports what it found: up after every look that worked, down after each other. */
-export function createMonitor({ url, attempts, timeouts, prepare, ...on }: MonitorOptions): Monitor {
+export function createMonitor({ onUp, onDown, onLost, ...options }: MonitorOptions): Monitor {
   const stopped = new AbortController();
   let wake = new AbortController();
-  let connection: Connection | undefined;
-  /** Left to the next look: the one under way would fail, and the database pass for down. */
-  let isAnewWanted = false;
-  let connectedAtMs = Number.NEGATIVE_INFINITY;
   let isDown = false;
-  let mendedPauseMs = mendedPauseMinMs;
+  const pauses = createPauses();
   let running: Promise<void> = Promise.resolve();
 
-  const closeConnection = () => {
-    connection?.end();
-    connection = undefined;
+  const lookNow = ({ anew } = { anew: false }) => {
+    // The next look connects anyway, and not before its time.
+    if (isDown) return;
+    if (anew) connection.wantAnew();
+    wake.abort();
   };
 
-  const onEnded = (client: Client, cause: Error) => {
-    if (client !== connection?.client) return;
-    on.onLost(cause);
+  const noteLost = (cause: Error) => {
+    onLost(cause);
     lookNow({ anew: true });
   };
+  const connection = createWatchedConnection({ ...options, onLost: noteLost });
 
-  const inspectAndReport = async () => {
-    const isNew = connection === undefined;
-    connection ??= await connect(url, attempts, timeouts, onEnded);
-    const { client, attempt } = connection;
-    const inspection = await inspect(client, attempt);
-    if (isNew) {
-      connectedAtMs = performance.now();
-      await whileAnswering(client, (signal) => prepare(inspection, signal));
-    }
+  const noteUp = (inspection: Inspection) => {
     isDown = false;
-    mendedPauseMs = mendedPauseMinMs;
-    if (!stopped.signal.aborted) on.onUp(inspection);
-    // A session keeps the default that it began with: only a new one sees that the database takes writes again.
-    if (inspection.readOnly && !inspection.inRecovery) closeConnection();
+    pauses.reset();
+    if (!stopped.signal.aborted) onUp(inspection);
   };
 
-  /** Closes a connection that is to be made anew. @returns How long that must wait still, else 0. */
-  const closeStale = (): number => {
-    if (!isAnewWanted) return 0;
-    const waitMs = connectedAtMs + connectGapMinMs - performance.now();
-    if (waitMs > 0) return waitMs;
-    closeConnection();
-    isAnewWanted = false;
-    return 0;
+  /** @returns How long to pause. */
+  const noteDown = (failure: Failure): number => {
+    isDown = true;
+    if (!stopped.signal.aborted) onDown(failure);
+    return isForOperator(failure) ? pauses.next() : retryEveryMs;
   };
 
   const look = async (): Promise<number> => {
-    const waitMs = closeStale();
+    const waitMs = connection.waitMs();
     if (waitMs > 0) return waitMs;
-    const wasConnected = connection !== undefined;
+    const wasOpen = connection.isOpen();
     try {
-      await inspectAndReport();
+      noteUp(await connection.inspect());
       return lookEveryMs;
     } catch (error) {
-      closeConnection();
+      connection.close();
       const failure = databaseFailure(error);
       // That a connection was ended says little: whether a new one can be had tells.
-      if (wasConnected && failure.code === 'unreachable') return look();
-      isDown = true;
-      if (!stopped.signal.aborted) on.onDown(failure);
-      return isForOperator(failure) ? nextMendedPause() : retryEveryMs;
+      return wasOpen && failure.code === 'unreachable' ? look() : noteDown(failure);
     }
-  };
-
-  const nextMendedPause = () => {
-    const pauseMs = mendedPauseMs;
-    mendedPauseMs = Math.min(mendedPauseMaxMs, 2 * pauseMs);
-    return pauseMs;
   };
 
   const run = async (firstPauseMs: number) => {
@@ -153,13 +100,6 @@ export function createMonitor({ url, attempts, timeouts, prepare, ...on }: Monit
       wake = new AbortController();
       if (!stopped.signal.aborted) pauseMs = await look();
     }
-  };
-
-  const lookNow = ({ anew } = { anew: false }) => {
-    // The next look connects anyway, and not before its time.
-    if (isDown) return;
-    isAnewWanted ||= anew;
-    wake.abort();
   };
 
   return {
@@ -171,7 +111,22 @@ export function createMonitor({ url, attempts, timeouts, prepare, ...on }: Monit
     lookNow,
     stop() {
       stopped.abort();
-      return running.then(closeConnection);
+      return running.then(connection.close);
+    },
+  };
+}
+
+/** Each twice as long as the one before. */
+function createPauses() {
+  let nextMs = mendedPauseMinMs;
+  return {
+    next(): number {
+      const pauseMs = nextMs;
+      nextMs = Math.min(mendedPauseMaxMs, 2 * nextMs);
+      return pauseMs;
+    },
+    reset() {
+      nextMs = mendedPauseMinMs;
     },
   };
 }
@@ -180,44 +135,4 @@ export function createMonitor({ url, attempts, timeouts, prepare, ...on }: Monit
 async function pauseAbout(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
   await sleep(lookGapMinMs);
-}
-
-/**
- * Does work on another connection for as long as this one answers: a server that falls silent in the midst of it, or whose
- * network forgets the connections, would hold a migration for its whole time, and the database would be left out.
- */
-async function whileAnswering(client: Client, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const done = new AbortController();
-  const silent = new AbortController();
-  const watch = async () => {
-    for (let missed = 0; missed < silentLooks; ) {
-      await sleep(silentLookEveryMs, undefined, { signal: done.signal });
-      missed = await client.query('select').then(
-        () => 0,
-        () => missed + 1,
-      );
-    }
-    throw new Failure('timeout', 'fell silent while it was prepared');
-  };
-  try {
-    await Promise.race([work(silent.signal), watch()]);
-  } catch (error) {
-    silent.abort();
-    throw error;
-  } finally {
-    done.abort();
-  }
-}
-
-async function inspect(client: Client, attempt: TlsAttempt): Promise<Inspection> {
-  const begun = performance.now();
-  const { rows } = await client.query<{ version: string; in_recovery: boolean; read_only: boolean; fsync: boolean }>(
-    `select current_setting('server_version') as version, current_setting('fsync')::bool as fsync,
-       pg_is_in_recovery() as in_recovery, current_setting('transaction_read_only')::bool as read_only`,
-  );
-  const [row] = rows;
-  if (row === undefined) throw new Error('BUG: a select without from gave no row');
-  const roundTripMs = performance.now() - begun;
-  const { version, in_recovery: inRecovery, read_only, fsync } = row;
-  return { version, readOnly: inRecovery || read_only, inRecovery, fsync, roundTripMs, attempt };
 }

@@ -3,7 +3,7 @@ import { connect } from './connect.ts';
 import type { ConnectionTimeouts } from './connection-options.ts';
 import type { Run } from './deletions.ts';
 import { migrate, refuseNewer } from './migrate.ts';
-import type { Inspection } from './monitor.ts';
+import type { Inspection } from './watched-connection.ts';
 
 /** A migration may build an index over a large table; a process that waits for another's waits as long. */
 const migrationTimeoutMs = 10 * 60_000;

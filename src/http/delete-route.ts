@@ -40,7 +40,8 @@ export function addDeleteRoute(app: OpenAPIHono, { deleter, now }: DeleteRouteOp
       'Deletes the summaries of one metric name whose buckets are in a range, and that were sent before, from all databases; ' +
       'from one that is away when it is back.',
     request: {
-      query: z.object({
+      // Strict: a range that is misspelt would delete everything.
+      query: z.strictObject({
         name: z
           .string({ error: 'missing; expected the whole name of the metric that is to be deleted, not a pattern' })
           .pipe(metricName)

@@ -21,14 +21,13 @@ export interface RepairForeverOptions {
 /** Keeps the databases equal until the signal. Several processes may: one is elected, and another when it is gone. */
 export async function repairForever(options: RepairForeverOptions, signal: AbortSignal): Promise<void> {
   const { databases, observe } = options;
-  if (databases.length < 2) return;
   const copies = databases.map((database) => createCopy({ database, observe }));
   const readable = () => copies.filter((copy) => copy.isReadable());
   const lease = createLease(readable);
   const repair = createRepair({ ...options, copies, signal });
   while (!signal.aborted) {
     try {
-      if (readable().length > 1 && (await lease.take())) await repair.pass(lease.take);
+      if (readable().length > 0 && (await lease.take())) await repair.pass(lease.take);
     } catch (error) {
       observe({ type: 'repair_failed', failure: toFailure(error) });
     }

@@ -104,8 +104,8 @@ export function createRepair(options: RepairOptions): Repair {
   return {
     async pass(mayGoOn = async () => true) {
       const readable = copies.filter((copy) => copy.isReadable());
-      if (readable.length < 2) return { differing: 0, missing: {}, hasFailed: false, untried: [] };
       const deletions = options.isDryRun ? [] : await syncDeletions(readable, mayGoOn);
+      if (readable.length < 2) return { differing: 0, missing: {}, hasFailed: false, untried: [] };
       const differing = await findDifferingSlices(readable, rangeOf(options));
       observe({ type: 'repair_looked', missing: countMissing(readable, differing), slices: differing.length });
       const due = joinNeighbours(dueSlices.due(differing, performance.now()));

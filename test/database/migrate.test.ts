@@ -107,3 +107,26 @@ test('migrates, writes and reads by pattern as a role that may not create the ex
   expect(summaries).toEqual([summary]);
   expect(await hasTrigramIndex(url)).toBe(false);
 });
+
+test('waits for no more than some seconds for a process that was lost in the middle of migrating', async () => {
+  const url = await freshDatabaseUrl(empty);
+  const lost = await connectTo(url);
+  lost.on('error', () => undefined);
+  const query = lost.query.bind(lost);
+  const hasLock = new Promise<void>((resolve) => {
+    // Its connection is open as far as the server knows, and nothing comes from it any more.
+    Object.assign(lost, {
+      async query(text: string, values?: unknown[]) {
+        const result = await query(text, values);
+        if (!text.includes('pg_advisory_lock')) return result;
+        resolve();
+        return new Promise(() => undefined);
+      },
+    });
+  });
+  void migrate(lost);
+  await hasLock;
+  const begun = performance.now();
+  expect(await migrate(await connectTo(url))).toContain('0001_series_and_summaries');
+  expect(performance.now() - begun).toBeLessThan(15_000);
+});

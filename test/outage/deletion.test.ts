@@ -1,9 +1,12 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { runToEnd } from '../support/finished-program.ts';
 import { createFragileServers, type FragileServer } from '../support/fragile-server.ts';
 import { runSql } from '../support/fresh-database.ts';
 import { point, read, write } from '../support/service-client.ts';
 import { eventually, type Service, startService } from '../support/service-process.ts';
+
+// Each runs the program several times.
+vi.setConfig({ testTimeout: 90_000 });
 
 let servers: [FragileServer, FragileServer, FragileServer];
 
@@ -70,6 +73,7 @@ test('what is wrong with a deletion is said, and nothing is deleted', async () =
     body: { errors: [{ path: 'name', message: expect.stringContaining('the whole name of the metric') }] },
   });
   expect((await deleteName(service, 'name=a&from=soon')).status).toBe(422);
+  expect((await deleteName(service, 'name=a&form=-1h')).status).toBe(422);
   expect((await deleteName(service, 'name=a&from=now&to=-1h')).status).toBe(422);
   for (const server of servers) await server.kill();
   expect((await deleteName(service, 'name=a')).status).toBe(503);

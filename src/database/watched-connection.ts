@@ -1,0 +1,131 @@
+/**
+ * The one connection by which a database is watched, made anew whenever it is lost or the database may have changed under
+ * it. Each new one prepares the database: the server behind a URL may have been emptied, restored or replaced meanwhile.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import { Failure } from '../domain/failure.ts';
+import { type Connection, connect } from './connect.ts';
+import type { ConnectionTimeouts } from './connection-options.ts';
+import type { TlsAttempt } from './tls.ts';
+
+/** Connections are made no more often than this: to prepare a database costs more than to look at it. */
+const connectGapMinMs = 1_000;
+
+/** So many looks in a row must fail before a database that is being prepared passes for silent: it may be busy. */
+const silentLooks = 3;
+const silentLookEveryMs = 1_000;
+
+/** What a database says of itself. */
+export interface Inspection {
+  readonly version: string;
+  readonly readOnly: boolean;
+  /** It is read-only as a standby, not because its sessions are told to be. */
+  readonly inRecovery: boolean;
+  readonly fsync: boolean;
+  readonly roundTripMs: number;
+  /** The way that its sslmode allows and that worked. */
+  readonly attempt: TlsAttempt;
+}
+
+export interface WatchedConnectionOptions {
+  readonly url: URL;
+  readonly attempts: readonly TlsAttempt[];
+  readonly timeouts: ConnectionTimeouts;
+  /** Runs on every new connection before it counts as up; what it waits for is over when the signal comes. */
+  readonly prepare: (inspection: Inspection, signal: AbortSignal) => Promise<void>;
+  /** The connection was ended by the other side, or on the way. */
+  readonly onLost: (cause: Error) => void;
+}
+
+/** A connection that comes and goes. */
+export interface WatchedConnection {
+  isOpen(): boolean;
+  /** Asks the database about itself; connects and prepares it first where there is no connection. Rejects as `pg` does. */
+  inspect(): Promise<Inspection>;
+  /** Wants the next inspection to be on a new connection, as soon as one may be made. */
+  wantAnew(): void;
+  /** How long an inspection must wait for that. 0: not at all. */
+  waitMs(): number;
+  close(): void;
+}
+
+/** Connects at the first inspection. */
+export function createWatchedConnection(options: WatchedConnectionOptions): WatchedConnection {
+  const { url, attempts, timeouts, prepare, onLost } = options;
+  let connection: Connection | undefined;
+  let connectedAtMs = Number.NEGATIVE_INFINITY;
+  let isAnewWanted = false;
+
+  const close = () => {
+    connection?.end();
+    connection = undefined;
+  };
+  const onError = (client: Client, cause: Error) => {
+    if (client === connection?.client) onLost(cause);
+  };
+
+  return {
+    isOpen: () => connection !== undefined,
+    async inspect() {
+      if (isAnewWanted) close();
+      isAnewWanted = false;
+      const isNew = connection === undefined;
+      connection ??= await connect(url, attempts, timeouts, onError);
+      const { client, attempt } = connection;
+      const inspection = await inspect(client, attempt);
+      if (isNew) {
+        connectedAtMs = performance.now();
+        await whileAnswering(client, (signal) => prepare(inspection, signal));
+      }
+      // A session keeps the default that it began with: only a new one sees that the database takes writes again.
+      if (inspection.readOnly && !inspection.inRecovery) close();
+      return inspection;
+    },
+    wantAnew() {
+      isAnewWanted = true;
+    },
+    waitMs: () => (isAnewWanted ? Math.max(0, connectedAtMs + connectGapMinMs - performance.now()) : 0),
+    close,
+  };
+}
+
+/**
+ * Does work on another connection for as long as this one answers: a server that falls silent in the midst of it, or whose
+ * network forgets the connections, would hold a migration for its whole time, and the database would be left out.
+ */
+async function whileAnswering(client: Client, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const done = new AbortController();
+  const silent = new AbortController();
+  const watch = async () => {
+    for (let missed = 0; missed < silentLooks; ) {
+      await sleep(silentLookEveryMs, undefined, { signal: done.signal });
+      missed = await client.query('select').then(
+        () => 0,
+        () => missed + 1,
+      );
+    }
+    throw new Failure('timeout', 'fell silent while it was prepared');
+  };
+  try {
+    await Promise.race([work(silent.signal), watch()]);
+  } catch (error) {
+    silent.abort();
+    throw error;
+  } finally {
+    done.abort();
+  }
+}
+
+async function inspect(client: Client, attempt: TlsAttempt): Promise<Inspection> {
+  const begun = performance.now();
+  const { rows } = await client.query<{ version: string; in_recovery: boolean; read_only: boolean; fsync: boolean }>(
+    `select current_setting('server_version') as version, current_setting('fsync')::bool as fsync,
+       pg_is_in_recovery() as in_recovery, current_setting('transaction_read_only')::bool as read_only`,
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error('BUG: a select without from gave no row');
+  const roundTripMs = performance.now() - begun;
+  const { version, in_recovery: inRecovery, read_only, fsync } = row;
+  return { version, readOnly: inRecovery || read_only, inRecovery, fsync, roundTripMs, attempt };
+}
