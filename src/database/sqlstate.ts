@@ -33,6 +33,7 @@ const codeOf: Readonly<Record<string, FailureCode>> = {
   '57P03': 'starting', // Starting up, shutting down or in recovery: soon back.
   '57': 'unreachable', // Shut down or terminated by an operator: connect anew.
   '58': 'disk_full', // System error, I/O: the disk is in trouble.
+  P0: 'data_refused', // Raised in a trigger, by an operator's own rule.
   XX: 'unknown', // Internal error or corrupted data.
 };
 

@@ -42,9 +42,9 @@ describe('takes what PostgreSQL reports', () => {
     ['57014', 'timeout'],
     ['57P01', 'unreachable'],
     ['57P03', 'starting'],
+    ['P0001', 'data_refused'],
     ['58030', 'disk_full'],
     ['XX001', 'unknown'],
-    ['P0001', 'unknown'],
   ])('%s for %s', (sqlstate, code) => {
     expect(databaseFailure(reported(sqlstate)).code).toBe(code);
   });

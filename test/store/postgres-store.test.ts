@@ -70,7 +70,7 @@ test('agrees with another database that gave the same names other ids', async ()
   }
 });
 
-test('stores nothing of a batch of which one summary is refused', async () => {
+test('stores all of a batch but the summary that is refused, and says which', async () => {
   const url = await freshDatabaseUrl();
   await runSql(
     url,
@@ -79,10 +79,10 @@ test('stores nothing of a batch of which one summary is refused', async () => {
   );
   const store = storeOf(await freshDatabase({ url }));
   const batch = Array.from({ length: 20 }, (_, index) => summaryOf({ count: index }));
-  await expect(store.write(batch)).rejects.toMatchObject({ name: 'Failure' });
-  expect((await readAll(store)).summaries).toEqual([]);
-  await store.write(batch.filter(({ count }) => count !== 13));
+  await expect(store.write(batch)).rejects.toMatchObject({ code: 'data_refused', problems: [{ path: '13' }] });
   expect((await readAll(store)).summaries).toHaveLength(19);
+  await store.write([summaryOf({ count: 1 })]);
+  expect((await readAll(store)).summaries).toHaveLength(20);
 });
 
 test('refuses a bad pattern in the words of PostgreSQL and keeps the connection', async () => {
