@@ -53,7 +53,8 @@ test.each([
   const summary = summaryOf({ name: 'after' });
   await eventually(() => store.write([summary]), 5_000);
   expect((await readAll(store)).summaries).toEqual([summary]);
-  expect(observations.some(({ type }) => type === 'migrated')).toBe(true);
+  // Told a moment after the tables are there.
+  await eventually(() => expect(observations.some(({ type }) => type === 'migrated')).toBe(true));
   expect(database.status().state).toBe('up');
 });
 
