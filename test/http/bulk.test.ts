@@ -176,3 +176,17 @@ describe('with an Idempotency-Key', () => {
     expect((await load(line('a'), { 'Idempotency-Key': 'x'.repeat(256) })).status).toBe(422);
   });
 });
+
+test.each([
+  ['blank', '\n'],
+  ['broken', '{\n'],
+  ['JSON and no summaries', '{}\n'],
+])('some kilobytes of gzip that hold millions of lines that are %s are not read to their end', async (_, line) => {
+  const { post, memory } = createTestApp();
+  const begun = performance.now();
+  const response = await post(gzipSync(line.repeat(5_000_000)), { ...ndjson, 'Content-Encoding': 'gzip' });
+  expect(response.status).toBe(422);
+  expect(await response.json()).toMatchObject({ detail: expect.stringContaining('it was not read on'), stored: 0 });
+  expect(performance.now() - begun).toBeLessThan(10_000);
+  expect(memory.calls.write).toBe(0);
+});
