@@ -81,9 +81,10 @@ test('connections that the network forgets, with a reset or without a word, are 
     const before = socketsOf(proxied, proxy);
     expect(before.size).toBeGreaterThan(0);
     answers.push(await expectUndisturbed(proxied.service, () => proxy.forget(how)));
+    // One that waits for the answer to a statement of repair learns of it when that has taken too long.
     await eventually(() => {
       expect([...socketsOf(proxied, proxy)].filter((port) => before.has(port))).toEqual([]);
-    });
+    }, 40_000);
     expect(socketsOf(proxied, proxy).size).toBeLessThanOrEqual(socketsMax);
   }
   const [first, second] = answers as [LoadAnswers, LoadAnswers];

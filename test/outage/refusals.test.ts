@@ -82,7 +82,6 @@ test('a server without connections left gets no more of ours, nor a knock for ea
   await runSql(serverUrl(), `alter role ${role} connection limit 0`);
   const sessionsBefore = await sessionsOf(ground);
   const acceptedBefore = proxy.accepted;
-  const begun = performance.now();
   const answers = await expectUndisturbed(service, () => undefined);
   const reads = await Promise.all(Array.from({ length: 12 }, () => read(service, {})));
   for (const answer of reads) {
@@ -91,8 +90,8 @@ test('a server without connections left gets no more of ours, nor a knock for ea
   }
   expect(await statesOf(service)).toEqual(['up', 'up', 'up']);
   expect(await sessionsOf(ground)).toBeLessThanOrEqual(sessionsBefore);
-  const seconds = (performance.now() - begun) / 1_000;
-  expect(proxy.accepted - acceptedBefore).toBeLessThan(10 + 3 * seconds);
+  // Hundreds, if each write and each read knocked.
+  expect(proxy.accepted - acceptedBefore).toBeLessThan(60);
 
   await runSql(serverUrl(), `alter role ${role} connection limit -1`);
   await expectConverged(ground, answers);
