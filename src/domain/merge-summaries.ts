@@ -7,11 +7,13 @@
  * | mean                   | weighted by count; of summaries that all count 0, the plain mean                  |
  * | min, max               | least min, greatest max                                                           |
  * | last                   | of the latest bucket; within one bucket, of the greatest id                       |
- * | median, perc95, perc99 | the greatest: the true percentile is never above it                               |
+ * | median, perc95, perc99 | of several that all carry a sketch: those of the sketches together; else the       |
+ * |                        | greatest, since the true percentile is never above it                             |
  *
  * The result does not depend on the order of the summaries: they are put in order first, since floating point addition
  * is not associative and two reads of the same data must agree to the last bit.
  */
+import { noSketch, readSketch, type Sketch } from './sketch.ts';
 import type { Statistics, Summary } from './summary.ts';
 
 /** Merges one or more summaries of one metric. The result of one is its own statistics, exactly. */
@@ -21,16 +23,42 @@ export function mergeSummaries(summaries: readonly Summary[]): Statistics {
   if (latest === undefined) throw new Error('BUG: nothing to merge');
   const greatest = (statistic: 'median' | 'max' | 'perc95' | 'perc99') =>
     inOrder.reduce((most, summary) => Math.max(most, summary[statistic]), Number.NEGATIVE_INFINITY);
+  const [min, max] = [
+    inOrder.reduce((least, one) => Math.min(least, one.min), Number.POSITIVE_INFINITY),
+    greatest('max'),
+  ];
+  const percentiles =
+    summaries.length > 1 ? percentilesOf(sketchOfAll(summaries), summaries.length, min, max) : undefined;
   return {
     count: inOrder.reduce((sum, { count }) => sum + count, 0),
     mean: weightedMean(inOrder),
-    median: greatest('median'),
-    min: inOrder.reduce((least, { min }) => Math.min(least, min), Number.POSITIVE_INFINITY),
-    max: greatest('max'),
-    perc95: greatest('perc95'),
-    perc99: greatest('perc99'),
+    median: percentiles?.(50) ?? greatest('median'),
+    min,
+    max,
+    perc95: percentiles?.(95) ?? greatest('perc95'),
+    perc99: percentiles?.(99) ?? greatest('perc99'),
     last: latest.last,
   };
+}
+
+/** The sketches of those that carry one, together. */
+export function sketchOfAll(summaries: readonly Summary[]): Sketch {
+  return Buffer.concat(summaries.map(({ sketch }) => sketch ?? noSketch));
+}
+
+/**
+ * The percentiles, from 0 to 100, of a group of summaries; undefined where not every one of them carries a sketch. None is
+ * outside min and max, which are exact.
+ */
+export function percentilesOf(
+  sketch: Sketch,
+  summaries: number,
+  min: number,
+  max: number,
+): ((percent: number) => number) | undefined {
+  const reading = sketch.length === 0 ? undefined : readSketch(sketch);
+  if (reading?.summaries !== summaries || reading.values === 0) return undefined;
+  return (percent) => Math.min(Math.max(reading.quantile(percent / 100), min), max);
 }
 
 /**

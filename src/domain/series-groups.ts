@@ -1,3 +1,5 @@
+import { percentilesOf } from './merge-summaries.ts';
+import { noSketch, type Sketch } from './sketch.ts';
 import { type StatisticName, type Statistics, statisticNames } from './summary.ts';
 
 /**
@@ -6,6 +8,7 @@ import { type StatisticName, type Statistics, statisticNames } from './summary.t
  */
 export interface SeriesGroups {
   readonly name: string;
+  readonly units?: string;
   /** Starts of the buckets, ascending, in Unix seconds. */
   readonly buckets: Float64Array;
   /** The earliest bucket of the summaries in each, in Unix seconds. */
@@ -16,20 +19,29 @@ export interface SeriesGroups {
   readonly counts: Float64Array;
   readonly hashes: BigInt64Array;
   readonly statistics: Readonly<Record<StatisticName, Float64Array>>;
+  /**
+   * Those of the summaries in each that carry one, together; left out where none does. `takePercentiles` makes statistics of
+   * them: until then median, perc95 and perc99 are those that hold without.
+   */
+  readonly sketches?: Sketch[];
+  /** Those that were asked for, in their order; NaN where they cannot be told. */
+  readonly percentiles?: readonly Float64Array[];
 }
 
 /** Columns of so many zeros, to be filled in. */
-export function createSeriesGroups(name: string, length: number): SeriesGroups {
+export function createSeriesGroups(name: string, length: number, units?: string): SeriesGroups {
   const column = () => new Float64Array(length);
   const statistics = Object.fromEntries(statisticNames.map((statistic) => [statistic, column()]));
   return {
     name,
+    ...(units !== undefined && { units }),
     buckets: column(),
     earliest: column(),
     latest: column(),
     counts: column(),
     hashes: new BigInt64Array(length),
     statistics: statistics as Record<StatisticName, Float64Array>,
+    sketches: new Array<Sketch>(length).fill(noSketch),
   };
 }
 
@@ -42,9 +54,35 @@ export function copyGroup(from: SeriesGroups, fromIndex: number, to: SeriesGroup
   for (const statistic of statisticNames) {
     to.statistics[statistic][toIndex] = from.statistics[statistic][fromIndex] ?? Number.NaN;
   }
+  if (to.sketches) to.sketches[toIndex] = from.sketches?.[fromIndex] ?? noSketch;
 }
 
 /** Replaces the statistics of one group. */
 export function setStatistics(series: SeriesGroups, index: number, statistics: Statistics): void {
   for (const statistic of statisticNames) series.statistics[statistic][index] = statistics[statistic];
+}
+
+/**
+ * Takes the percentiles of groups from their sketches, wherever every summary of a group carries one. Those of a single
+ * summary are its own, but for what was asked for besides.
+ *
+ * @param wanted Besides median, perc95 and perc99; between 0 and 100.
+ */
+export function takePercentiles(series: SeriesGroups, wanted: readonly number[]): SeriesGroups {
+  const { counts, statistics, sketches = [] } = series;
+  const percentiles = wanted.map(() => new Float64Array(counts.length).fill(Number.NaN));
+  sketches.forEach((sketch, index) => {
+    const of = (column: Float64Array) => column[index] ?? Number.NaN;
+    const percentile = percentilesOf(sketch, of(counts), of(statistics.min), of(statistics.max));
+    if (percentile === undefined) return;
+    if (of(counts) > 1) {
+      statistics.median[index] = percentile(50);
+      statistics.perc95[index] = percentile(95);
+      statistics.perc99[index] = percentile(99);
+    }
+    percentiles.forEach((column, place) => {
+      column[index] = percentile(wanted[place] ?? Number.NaN);
+    });
+  });
+  return { ...series, percentiles };
 }

@@ -25,6 +25,8 @@ export interface AggregateQuery extends SummaryQuery {
   readonly resolution: Resolution;
   /** IANA name. */
   readonly timezone: string;
+  /** Besides those that every answer has; between 0 and 100. */
+  readonly percentiles?: readonly number[];
   /** With more names than this the query is refused as `read_too_large`. */
   readonly namesMax: number;
 }

@@ -13,6 +13,8 @@
  * - observation: something worth knowing that happened; logs and metrics decide what to show of it.
  */
 
+import type { Sketch } from './sketch.ts';
+
 /** The eight statistics, in the order of every document and every column list. */
 export const statisticNames = ['count', 'mean', 'median', 'min', 'max', 'perc95', 'perc99', 'last'] as const;
 
@@ -21,6 +23,9 @@ export type StatisticName = (typeof statisticNames)[number];
 
 /** Finite numbers, magnitude ≤ 1e300; count between 0 and 2^53. Not checked against each other. */
 export type Statistics = Readonly<Record<StatisticName, number>>;
+
+/** Of the values of a series: `ms`, `MB`, `/s`. */
+export const unitsBytesMax = 32;
 
 /** What a summary says, before it has its id. */
 export type Content = Omit<Summary, 'id'>;
@@ -32,4 +37,8 @@ export interface Summary extends Statistics {
   readonly name: string;
   /** Unix seconds, microseconds kept. */
   readonly bucket: number;
+  /** Of the values themselves, so that percentiles of several summaries together can be told. Left out: they are not known. */
+  readonly sketch?: Sketch;
+  /** What the values are counted in. Kept with the series: the latest that was sent holds for all of it. */
+  readonly units?: string;
 }

@@ -99,7 +99,7 @@ function toFingerprint(row: unknown[] | undefined): Fingerprint | undefined {
 
 /** Most often every name is compared, so packed chunks are found by time and not by series. */
 function fingerprintStatement({ namePattern, from, until, widthSeconds, isOfContent }: FingerprintQuery): Statement {
-  const content = `bit_xor(hash_record_extended(row(bucket, id, ${statisticNames.join(', ')}), 0))`;
+  const content = `bit_xor(hash_record_extended(row(bucket, id, ${statisticNames.join(', ')}, sketch), 0))`;
   return {
     text: `
       with matched as materialized (select id, name from series where $1::text is null or name ~ $1),
@@ -109,7 +109,7 @@ function fingerprintStatement({ namePattern, from, until, widthSeconds, isOfCont
       stored as (
         select * from summaries where bucket >= to_timestamp($2::float8) and bucket < to_timestamp($3::float8)
         union all select packed.* from chunks
-        cross join lateral packed_between(chunks.series_id, to_timestamp($2::float8),
+        cross join lateral packed_with_sketches(chunks.series_id, to_timestamp($2::float8),
           to_timestamp($3::float8) - interval '1 microsecond') as packed),
       grouped as (
         select series_id, date_bin(make_interval(secs => $4), bucket, 'epoch') as start, min(bucket) as earliest,

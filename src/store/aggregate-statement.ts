@@ -6,6 +6,8 @@
  * 3. Give one row a series, each column of its groups as the bytes of a big-endian array: a sixth of the time that a row
  *    a group takes in `pg`.
  *
+ * Sketches of a group are sent one after another, which is the sketch of all of them; the service knows how to read it.
+ *
  * Where the buckets consist of whole hours (UTC), the middle of the range is taken from the roll-ups:
  *
  *     from ──rows── h0 ──hours── d0 ──days── d1 ──hours── h1 ──rows── to
@@ -25,31 +27,39 @@ import { type StatisticName, statisticNames } from '../domain/summary.ts';
 export const groupColumns = ['buckets', 'earliest', 'latest', 'counts', 'hashes', ...statisticNames] as const;
 
 /** Rows for `decodeSeries`, names ascending. */
-export function aggregateStatement({ namePattern, from, to, resolution, timezone }: AggregateQuery): Statement {
+export function aggregateStatement(query: AggregateQuery): Statement {
+  const { namePattern, from, to, resolution, timezone, percentiles } = query;
   const start = bucketExpression(resolution);
+  // One summary tells its own percentiles, but for those that it does not have.
+  const isForAll = percentiles !== undefined && percentiles.length > 0;
   const merged = rollUpsHelp(resolution)
     ? mergeRollUps(start.at, isWholeDays(resolution, timezone))
     : mergeRows(start.at);
   return {
     text: `
-      with matched as materialized (select id, name from series where $1::text is null or name ~ $1),
+      with matched as materialized (select id, name, units from series where $1::text is null or name ~ $1),
       ${merged},
       finished as (
         select series_id, start, earliest, latest, summaries, hash, count,
           case when summaries <> weighed then 'NaN' when summaries = 1 then plain
             when count > 0 then weighted / count else plain / summaries end as mean,
-          median, min, max, perc95, perc99, last
+          median, min, max, perc95, perc99, last, ${isForAll ? 'sketch' : 'case when summaries > 1 then sketch end as sketch'}
         from merged),
       columns as (
-        select series_id, ${aggregates}
+        select series_id, ${aggregates}, ${sketches} as sketches
         from (select * from finished order by series_id, start) as in_order
         group by series_id)
-      select name, (select count(*)::integer from columns), ${groupColumns.map((column) => `columns.${column}`).join(', ')}
+      select name, units, (select count(*)::integer from columns), sketches,
+        ${groupColumns.map((column) => `columns.${column}`).join(', ')}
       from columns join matched on matched.id = series_id
       order by name`,
     values: [namePattern ?? null, from, to, ...start.values(timezone)],
   };
 }
+
+/** Of each group its length, four bytes, and so many bytes; null where no group has any. */
+const sketches = `case when count(sketch) > 0
+  then string_agg(int4send(coalesce(length(sketch), 0)) || coalesce(sketch, ''), '') end`;
 
 /** Where each column comes from. */
 const sources: Readonly<Record<(typeof groupColumns)[number], string>> = {
@@ -80,7 +90,7 @@ function rowsOfRange(condition = 'true'): string {
   return `
     select * from summaries where series_id in (select id from matched) and ${inRange('bucket')} and ${condition}
     union all select packed.*
-    from matched cross join lateral packed_between(matched.id, to_timestamp($2::float8), to_timestamp($3::float8)) as packed
+    from matched cross join lateral packed_with_sketches(matched.id, to_timestamp($2::float8), to_timestamp($3::float8)) as packed
     where ${condition}`;
 }
 
@@ -109,7 +119,8 @@ function mergeSummaries(rows: string, start: At): string {
       select series_id, ${start('bucket')} as start, min(bucket) as earliest, max(bucket) as latest,
         count(*)::integer as summaries, bit_xor(uuid_hash_extended(id, 0)) as hash, sum(count) as count,
         sum(product) as weighted, count(product)::integer as weighed, sum(mean) as plain, max(median) as median,
-        min(min) as min, max(max) as max, max(perc95) as perc95, max(perc99) as perc99, max(last) as greatest_last
+        min(min) as min, max(max) as max, max(perc95) as perc95, max(perc99) as perc99, max(last) as greatest_last,
+        string_agg(nullif(sketch, ''), '') as sketch
       from (select *, mean_times_count(mean, count) as product from (${rows}) as rows) as products
       group by series_id, start) as groups`;
 }
@@ -119,7 +130,7 @@ const hourOf: At = (instant) => `date_bin(${hour}, ${instant}, 'epoch')`;
 const dayOf: At = (instant) => `date_bin(${day}, ${instant}, 'epoch')`;
 
 const partColumns =
-  'earliest, latest, summaries, hash, count, weighted, weighed, plain, median, min, max, perc95, perc99, last';
+  'earliest, latest, summaries, hash, count, weighted, weighed, plain, median, min, max, perc95, perc99, last, sketch';
 
 /** Where rows end and roll-ups begin: one row of h0, d0, d1 and h1, in this order and equal where there is nothing between. */
 function splitRange(start: At, isInDays: boolean): string {
@@ -177,7 +188,7 @@ function mergeRollUps(start: At, isInDays: boolean): string {
       cross join lateral (
         select * from summaries
         where summaries.series_id = span.series_id and bucket between lower and upper and ${inRange('bucket')}
-        union all select * from packed_between(span.series_id,
+        union all select * from packed_with_sketches(span.series_id,
           greatest(lower, to_timestamp($2::float8)), least(upper, to_timestamp($3::float8)))
         offset 0) as rows`,
       start,
@@ -186,7 +197,8 @@ function mergeRollUps(start: At, isInDays: boolean): string {
       select series_id, ${start('start')} as start, min(earliest) as earliest, max(latest) as latest,
         sum(summaries) as summaries, bit_xor(hash) as hash, sum(count) as count, sum(weighted) as weighted,
         sum(weighed) as weighed, sum(plain) as plain, max(median) as median, min(min) as min, max(max) as max,
-        max(perc95) as perc95, max(perc99) as perc99, (max(array[date_part('epoch', latest), last]))[2] as last
+        max(perc95) as perc95, max(perc99) as perc99, (max(array[date_part('epoch', latest), last]))[2] as last,
+        string_agg(nullif(sketch, ''), '') as sketch
       from (
         select series_id, start, ${partColumns} from from_days
         union all select series_id, start, ${partColumns} from from_hours

@@ -1,10 +1,11 @@
 import type { SeriesGroups } from '../domain/series-groups.ts';
+import type { Sketch } from '../domain/sketch.ts';
 import { type StatisticName, statisticNames } from '../domain/summary.ts';
 import { groupColumns } from './aggregate-statement.ts';
 
-const columnsBefore = 2;
+const columnsBefore = 4;
 
-/** A row of `aggregateStatement`: the name, how many names there are, and the columns as big-endian bytes. */
+/** A row of `aggregateStatement`: name, units, how many names there are, sketches, and the columns as big-endian bytes. */
 export function decodeSeries(row: readonly unknown[]): SeriesGroups {
   const bytesOf = (column: (typeof groupColumns)[number]) => {
     // A copy: eight bytes aligned, and free of the block that the driver read.
@@ -12,8 +13,11 @@ export function decodeSeries(row: readonly unknown[]): SeriesGroups {
     return bytes.swap64().buffer;
   };
   const doubles = (column: (typeof groupColumns)[number]) => new Float64Array(bytesOf(column));
+  const [name, units, , sketches] = row as [string, string | null, number, Buffer | null];
   return {
-    name: row[0] as string,
+    name,
+    ...(units !== null && { units }),
+    ...(sketches !== null && { sketches: cut(sketches) }),
     buckets: doubles('buckets'),
     earliest: doubles('earliest'),
     latest: doubles('latest'),
@@ -28,5 +32,16 @@ export function decodeSeries(row: readonly unknown[]): SeriesGroups {
 
 /** Of a row of `aggregateStatement`: how many of the names that match have data in the range, and so a row. */
 export function countNames(row: readonly unknown[]): number {
-  return row[1] as number;
+  return row[2] as number;
+}
+
+/** Each is as long as the four bytes before it say. */
+function cut(bytes: Buffer): Sketch[] {
+  const sketches: Sketch[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + 4 + bytes.readInt32BE(at);
+    sketches.push(bytes.subarray(at + 4, end));
+    at = end;
+  }
+  return sketches;
 }

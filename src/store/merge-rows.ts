@@ -1,4 +1,4 @@
-import { mergeSummaries } from '../domain/merge-summaries.ts';
+import { mergeSummaries, sketchOfAll } from '../domain/merge-summaries.ts';
 import { bucketStart } from '../domain/resolution.ts';
 import { type SeriesGroups, setStatistics } from '../domain/series-groups.ts';
 import type { AggregateQuery, Span } from '../domain/store.ts';
@@ -33,7 +33,10 @@ export async function mergeRowsInto(
     for (const { series, index } of chunk) {
       const rows = rowsOf.get(keyOf(series.name, series.buckets[index]));
       // Deleted meanwhile: what was read first stands.
-      if (rows) setStatistics(series, index, mergeSummaries(rows));
+      if (rows === undefined) continue;
+      setStatistics(series, index, mergeSummaries(rows));
+      series.counts[index] = rows.length;
+      if (series.sketches) series.sketches[index] = sketchOfAll(rows);
     }
   }
 }

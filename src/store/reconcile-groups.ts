@@ -24,10 +24,10 @@ export interface Reconciled {
 export function reconcileGroups(copies: readonly SeriesGroups[]): Reconciled {
   const [first, ...others] = copies;
   if (first === undefined) throw new Error('BUG: a series that no database has');
-  if (others.every((other) => isSame(first, other))) return { series: first, differing: [] };
+  if (others.every((other) => isSame(first, other))) return { series: withUnits(first, others), differing: [] };
 
   const buckets = [...new Set(copies.flatMap((copy) => [...copy.buckets]))].sort((a, b) => a - b);
-  const series = createSeriesGroups(first.name, buckets.length);
+  const series = createSeriesGroups(first.name, buckets.length, withUnits(first, others).units);
   const placeOf = new Map(buckets.map((bucket, place) => [bucket, place]));
   const differing = new Set<number>();
   for (const copy of copies) {
@@ -41,6 +41,12 @@ export function reconcileGroups(copies: readonly SeriesGroups[]): Reconciled {
     });
   }
   return { series, differing: [...differing].map((index) => ({ series, index })) };
+}
+
+/** A database that was away when they became known has none. */
+function withUnits(first: SeriesGroups, others: readonly SeriesGroups[]): SeriesGroups {
+  const units = first.units ?? others.find((other) => other.units !== undefined)?.units;
+  return units === first.units || units === undefined ? first : { ...first, units };
 }
 
 function isSame(a: SeriesGroups, b: SeriesGroups): boolean {

@@ -11,7 +11,7 @@
 import { withTimeout } from '../database/with-timeout.ts';
 import { compareBytes } from '../domain/compare-bytes.ts';
 import { Failure, toFailure } from '../domain/failure.ts';
-import type { SeriesGroups } from '../domain/series-groups.ts';
+import { type SeriesGroups, takePercentiles } from '../domain/series-groups.ts';
 import type { AggregateQuery, Aggregation, Store } from '../domain/store.ts';
 import { ask, completenessOf, type NamedStore, type RedundantReadsOptions } from './ask.ts';
 import { mergeRowsInto } from './merge-rows.ts';
@@ -152,5 +152,6 @@ async function reconcilePage(
     for (const [name, failure] of rows.failed) failed.set(name, failure);
     return unionById(rows.given.map(({ value }) => value));
   });
-  return { page: reconciled.map(({ series }) => series), failed };
+  const page = reconciled.map(({ series }) => takePercentiles(series, query.percentiles ?? []));
+  return { page, failed };
 }

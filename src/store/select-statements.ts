@@ -11,18 +11,18 @@ import { type Summary, statisticNames } from '../domain/summary.ts';
 /** What a read may fetch from one database, which bounds its memory: about 300 bytes each. */
 export const rowsMax = 500_000;
 
-const columns = `extract(epoch from bucket)::float8, stored.id, ${statisticNames.join(', ')}`;
+const columns = `units, extract(epoch from bucket)::float8, stored.id, nullif(sketch, '') as sketch, ${statisticNames.join(', ')}`;
 
 /** Single summaries; rows for `toSummary`. */
 export function selectStatement({ namePattern, from, to }: SummaryQuery): Statement {
   return {
     text: `
-      with matched as materialized (select id, name from series where $1::text is null or name ~ $1)
+      with matched as materialized (select id, name, units from series where $1::text is null or name ~ $1)
       select name, ${columns} from (
-        select matched.name, summaries.* from matched join summaries on summaries.series_id = matched.id
+        select matched.name, matched.units, summaries.* from matched join summaries on summaries.series_id = matched.id
         where bucket between to_timestamp($2::float8) and to_timestamp($3::float8)
-        union all select matched.name, packed.* from matched
-        cross join lateral packed_between(matched.id, to_timestamp($2::float8), to_timestamp($3::float8)) as packed
+        union all select matched.name, matched.units, packed.* from matched
+        cross join lateral packed_with_sketches(matched.id, to_timestamp($2::float8), to_timestamp($3::float8)) as packed
       ) as stored
       limit ${rowsMax + 1}`,
     values: [namePattern ?? null, from, to],
@@ -43,7 +43,7 @@ export function selectSpansStatement(spans: readonly Span[]): Statement {
         where summaries.series_id = series.id
           and bucket between to_timestamp(span.earliest) and to_timestamp(span.latest)
         union all
-        select * from packed_between(series.id, to_timestamp(span.earliest), to_timestamp(span.latest))
+        select * from packed_with_sketches(series.id, to_timestamp(span.earliest), to_timestamp(span.latest))
         offset 0) as stored
       limit ${rowsMax + 1}`,
     values: [spans.map(({ name }) => name), spans.map(({ from }) => from), spans.map(({ to }) => to)],
@@ -51,8 +51,12 @@ export function selectSpansStatement(spans: readonly Span[]): Statement {
   };
 }
 
-/** A row of the statements for single summaries: name, bucket, id and the statistics in their order. */
-export function toSummary([name, bucket, id, ...values]: unknown[]): Summary {
+/** A row of the statements for single summaries: name, units, bucket, id, sketch and the statistics in their order. */
+export function toSummary([name, units, bucket, id, sketch, ...values]: unknown[]): Summary {
   const statistics = Object.fromEntries(statisticNames.map((statistic, index) => [statistic, values[index]]));
-  return { name, bucket, id, ...statistics } as unknown as Summary;
+  const more = {
+    ...(sketch !== null && { sketch: Uint8Array.from(sketch as Buffer) }),
+    ...(units !== null && { units }),
+  };
+  return { name, bucket, id, ...statistics, ...more } as unknown as Summary;
 }

@@ -46,7 +46,8 @@ test('hold after every kind of change, merged by the maintenance or not', async 
     () =>
       runSql(
         url,
-        `insert into ${partition} select series_id, bucket, gen_random_uuid(), 1, 1, 1, 1, 1, 1, 1, 1 from ${partition}`,
+        `insert into ${partition} (series_id, bucket, id, count, mean, median, min, max, perc95, perc99, last)
+         select series_id, bucket, gen_random_uuid(), 1, 1, 1, 1, 1, 1, 1, 1 from ${partition}`,
       ),
     rollUp,
   ]) {

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { mergeLoose } from '../../src/database/roll-up.ts';
 import { Failure } from '../../src/domain/failure.ts';
 import { parseResolution, type Resolution } from '../../src/domain/resolution.ts';
+import { type SeriesGroups, takePercentiles } from '../../src/domain/series-groups.ts';
 import type { AggregateQuery, Store } from '../../src/domain/store.ts';
 import { type Summary, statisticNames } from '../../src/domain/summary.ts';
 import { createPostgresStore } from '../../src/store/postgres-store.ts';
@@ -56,7 +58,7 @@ async function createCopies() {
     readTimeoutMs: 5_000,
     observe,
   });
-  return { urls, copies, store };
+  return { urls, databases, copies, store };
 }
 
 function expectSameGroups(found: readonly Group[], expected: readonly Group[]): void {
@@ -67,6 +69,7 @@ function expectSameGroups(found: readonly Group[], expected: readonly Group[]): 
   );
   expected.toSorted(byKey).forEach((group, index) => {
     const other = inOrder[index] as Group;
+    expect(other.percentiles).toEqual(group.percentiles);
     for (const statistic of statisticNames) {
       // Sums in another order differ in their last bits; means that cancel each other out, by those of the largest.
       if (statistic === 'count') expect(other.count).toBeCloseTo(group.count, 3);
@@ -127,7 +130,7 @@ async function pack(url: URL, instant: number): Promise<void> {
 }
 
 test('gives what the slow, obvious read gives, whatever each database has lost, rolled up or packed', async () => {
-  const { urls, copies, store } = await createCopies();
+  const { urls, databases, copies, store } = await createCopies();
   const anyOf = fc.oneof(fc.constant({ from: 0, to: 4e9 }), anyRange);
   await fc.assert(
     fc.asyncProperty(
@@ -136,7 +139,8 @@ test('gives what the slow, obvious read gives, whatever each database has lost, 
       anyOf,
       anyRollUps,
       anyPacks,
-      async ({ instant, items: spread }, grouping, range, rollUps, packs) => {
+      fc.constantFrom([], [50, 99.9]),
+      async ({ instant, items: spread }, grouping, range, rollUps, packs, percentiles) => {
         await Promise.all(urls.map((url) => empty(url, instant)));
         const unique = [...new Map(spread.map((item) => [item.summary.id, item])).values()];
         const halves = [unique.filter((_, index) => index % 2 === 0), unique.filter((_, index) => index % 2 === 1)];
@@ -147,9 +151,11 @@ test('gives what the slow, obvious read gives, whatever each database has lost, 
             ),
           );
           await Promise.all(urls.map((url, index) => rollUp(url, instant, rollUps[half * 3 + index] ?? 0)));
+          // Those of the third stay as they were put one after another.
+          await Promise.all(databases.slice(0, 2).map(mergeLoose));
           if (half === 0) await Promise.all(urls.filter((_, index) => packs[index]).map((url) => pack(url, instant)));
         }
-        const query = { namePattern: undefined, namesMax: 1_000, ...range, ...grouping };
+        const query = { namePattern: undefined, namesMax: 1_000, ...range, ...grouping, percentiles };
         const found = await store.aggregate(query);
         expect(found.complete).toBe(true);
         const inRange = unique.filter(({ summary: { bucket } }) => bucket >= range.from && bucket <= range.to);
@@ -158,7 +164,8 @@ test('gives what the slow, obvious read gives, whatever each database has lost, 
         // And each by itself, since a wrong roll-up of one shows in its digest and is healed by the others.
         for (const [index, copy] of copies.entries()) {
           const held = summariesOf(inRange.filter(({ holders }) => holders.includes(index)));
-          expectSameGroups(await groupsOf(await copy.aggregate(query)), oracle(held, query));
+          const finish = (series: SeriesGroups) => takePercentiles(series, percentiles);
+          expectSameGroups(await groupsOf(await copy.aggregate(query), finish), oracle(held, query));
         }
       },
     ),

@@ -1,7 +1,13 @@
 import { Failure } from '../../src/domain/failure.ts';
 import { groupSummaries, type Point } from '../../src/domain/group-summaries.ts';
+import { percentilesOf, sketchOfAll } from '../../src/domain/merge-summaries.ts';
 import { bucketStart } from '../../src/domain/resolution.ts';
-import { createSeriesGroups, type SeriesGroups, setStatistics } from '../../src/domain/series-groups.ts';
+import {
+  createSeriesGroups,
+  type SeriesGroups,
+  setStatistics,
+  takePercentiles,
+} from '../../src/domain/series-groups.ts';
 import type { AggregateQuery, Aggregation } from '../../src/domain/store.ts';
 import { type Statistics, type Summary, statisticNames } from '../../src/domain/summary.ts';
 
@@ -10,6 +16,8 @@ export interface Group extends Point {
   readonly name: string;
   /** How many summaries are in it. */
   readonly summaries: number;
+  /** Those that were asked for. */
+  readonly percentiles: readonly number[];
 }
 
 /**
@@ -19,27 +27,41 @@ export interface Group extends Point {
  */
 export function groupObviously(
   summaries: readonly Summary[],
-  { resolution, timezone }: Pick<AggregateQuery, 'resolution' | 'timezone'>,
+  { resolution, timezone, percentiles = [] }: Pick<AggregateQuery, 'resolution' | 'timezone' | 'percentiles'>,
 ): Group[] {
   const startOf = bucketStart(resolution, timezone);
-  const members = Map.groupBy(summaries, ({ name, bucket }) => `${startOf(bucket)} ${name}`);
+  const membersOf = Map.groupBy(summaries, ({ name, bucket }) => `${startOf(bucket)} ${name}`);
   return groupSummaries(summaries, startOf).flatMap(({ name, points }) =>
-    points.map((point) => ({ ...point, name, summaries: members.get(`${point.bucket} ${name}`)?.length ?? 0 })),
+    points.map((point) => {
+      const members = membersOf.get(`${point.bucket} ${name}`) ?? [];
+      const percentile = percentilesOf(sketchOfAll(members), members.length, point.min, point.max);
+      const wanted = percentiles.map((percent) => percentile?.(percent) ?? Number.NaN);
+      return { ...point, name, summaries: members.length, percentiles: wanted };
+    }),
   );
 }
 
-/** The groups of all pages. */
-export async function groupsOf({ pages, close }: Pick<Aggregation, 'pages' | 'close'>): Promise<Group[]> {
+/** The groups of all pages. @param finish What is left to be done with a series: a store of one database leaves percentiles. */
+export async function groupsOf(
+  { pages, close }: Pick<Aggregation, 'pages' | 'close'>,
+  finish = (series: SeriesGroups) => series,
+): Promise<Group[]> {
   const groups: Group[] = [];
-  for await (const page of pages) for (const series of page) groups.push(...groupsOfSeries(series));
+  for await (const page of pages) for (const series of page) groups.push(...groupsOfSeries(finish(series)));
   await close();
   return groups;
 }
 
-function groupsOfSeries({ name, buckets, counts, statistics }: SeriesGroups): Group[] {
+function groupsOfSeries({ name, buckets, counts, statistics, percentiles = [] }: SeriesGroups): Group[] {
   return Array.from(buckets, (bucket, index) => {
     const entries = statisticNames.map((statistic) => [statistic, statistics[statistic][index]]);
-    return { name, bucket, summaries: counts[index] ?? 0, ...(Object.fromEntries(entries) as Statistics) };
+    return {
+      name,
+      bucket,
+      summaries: counts[index] ?? 0,
+      percentiles: percentiles.map((column) => column[index] ?? Number.NaN),
+      ...(Object.fromEntries(entries) as Statistics),
+    };
   });
 }
 
@@ -60,11 +82,12 @@ export function aggregateObviously(
 
 function seriesObviously(
   summaries: readonly Summary[],
-  query: Pick<AggregateQuery, 'resolution' | 'timezone'>,
+  query: Pick<AggregateQuery, 'resolution' | 'timezone' | 'percentiles'>,
 ): SeriesGroups[] {
   const startOf = bucketStart(query.resolution, query.timezone);
   return groupSummaries(summaries, startOf).map(({ name, points }) => {
-    const series = createSeriesGroups(name, points.length);
+    const units = summaries.find((summary) => summary.name === name && summary.units !== undefined)?.units;
+    const series = createSeriesGroups(name, points.length, units);
     const ofName = summaries.filter((summary) => summary.name === name);
     points.forEach((point, index) => {
       const members = ofName.filter(({ bucket }) => startOf(bucket) === point.bucket);
@@ -75,8 +98,9 @@ function seriesObviously(
       series.latest[index] = Math.max(...buckets);
       series.hashes[index] = members.reduce((hash, { id }) => hash ^ hashOf(id), 0n);
       setStatistics(series, index, point);
+      if (series.sketches) series.sketches[index] = sketchOfAll(members);
     });
-    return series;
+    return takePercentiles(series, query.percentiles ?? []);
   });
 }
 

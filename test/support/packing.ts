@@ -98,7 +98,7 @@ export async function bitsOf(url: URL): Promise<string[]> {
   const text = `
     select concat_ws(' ', name, stored.id, extract(epoch from bucket), encode(float8send(count) || float8send(mean)
       || float8send(median) || float8send(min) || float8send(max) || float8send(perc95) || float8send(perc99)
-      || float8send(last), 'hex')) as bits
+      || float8send(last) || sketch, 'hex')) as bits
     from ${everySummary}
     order by bits`;
   return (await runSql(url, text)).map(({ bits }) => String(bits));
