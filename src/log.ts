@@ -111,6 +111,8 @@ function describe(o: Observation): Line {
         `${o.database} refuses a summary, which is in its quarantine`,
         { id: o.id, ...reasons(o.failure) },
       ];
+    case 'logs_received':
+      return ['debug', `took ${o.values} values from ${o.lines} lines of logs`, { broken: o.broken }];
     case 'read_done':
       return ['debug', `${o.database} answered a read`, { durationMs: Math.round(o.durationMs) }];
     case 'read_failed':

@@ -1,5 +1,5 @@
 import type { DatabaseStatus } from './database/health.ts';
-import type { Observe } from './domain/observation.ts';
+import type { Observation, Observe } from './domain/observation.ts';
 import type { Status } from './http/operation-routes.ts';
 
 export interface StatusBoardOptions {
@@ -19,6 +19,7 @@ export interface StatusBoard {
 export function createStatusBoard({ version, writeAcks, databases }: StatusBoardOptions): StatusBoard {
   const counts = new Map<string, { ok: number; failed: number; repaired: number; behind: number | null }>();
   let lookedAt: string | null = null;
+  const logs = createLogsTally();
   let isStopping = false;
 
   const countsOf = (database: string) => {
@@ -37,6 +38,7 @@ export function createStatusBoard({ version, writeAcks, databases }: StatusBoard
         lookedAt = new Date().toISOString();
         for (const [name, behind] of Object.entries(observation.missing)) countsOf(name).behind = behind;
       }
+      if (observation.type === 'logs_received') logs.add(observation);
       if (observation.type === 'stopping') isStopping = true;
     },
     isReady,
@@ -46,10 +48,26 @@ export function createStatusBoard({ version, writeAcks, databases }: StatusBoard
       writeAcks,
       uptimeSeconds: Math.floor(process.uptime()),
       repair: { lookedAt },
+      logs: logs.status(),
       databases: databases().map((database) => {
         const { ok, failed, repaired, behind } = countsOf(database.name);
         return { ...database, writes: { ok, failed }, repair: { repaired, behind } };
       }),
     }),
+  };
+}
+
+/** Of what log drains have sent since start. */
+function createLogsTally() {
+  const total = { lines: 0, values: 0, broken: 0 };
+  const dropped: Record<string, number> = {};
+  let brokenLast: Status['logs']['brokenLast'] = [];
+  return {
+    add(received: Extract<Observation, { type: 'logs_received' }>) {
+      for (const key of ['lines', 'values', 'broken'] as const) total[key] += received[key];
+      for (const { code, lines } of received.dropped) dropped[code] = (dropped[code] ?? 0) + lines;
+      if (received.brokenFirst.length > 0) brokenLast = [...received.brokenFirst];
+    },
+    status: () => ({ ...total, brokenLast, droppedUpstream: { ...dropped } }),
   };
 }

@@ -30,6 +30,7 @@ export function createTelemetry(databases: readonly string[]): Telemetry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const { requests, up, writes, written, missed, reads, failedReads, ...repair } = createInstruments(registry);
+  const logs = createLogsInstruments([registry]);
   for (const database of databases) {
     up.set({ database }, 0);
     written.inc({ database }, 0);
@@ -67,6 +68,11 @@ export function createTelemetry(databases: readonly string[]): Telemetry {
         break;
       case 'quarantined':
         repair.quarantined.inc({ database: o.database });
+        break;
+      case 'logs_received':
+        logs.values.inc(o.values);
+        logs.broken.inc(o.broken);
+        for (const { code, lines } of o.dropped) logs.dropped.inc({ code }, lines);
         break;
       case 'repair_failed':
         repair.failedRepairs.inc({ database: o.database ?? 'any', reason: o.failure.code });
@@ -146,6 +152,26 @@ function createInstruments(registry: Registry) {
     registers,
   });
   return { requests, up, writes, written, missed, reads, failedReads, ...createRepairInstruments(registers) };
+}
+
+function createLogsInstruments(registers: Registry[]) {
+  const values = new Counter({
+    name: 'm2pg_logs_values_total',
+    help: 'Values that were found in the lines of log drains.',
+    registers,
+  });
+  const broken = new Counter({
+    name: 'm2pg_logs_broken_total',
+    help: 'Lines and pairs of log drains that could not be understood.',
+    registers,
+  });
+  const dropped = new Counter({
+    name: 'm2pg_logs_lines_dropped_upstream_total',
+    help: 'Lines that logplex or log-shuttle has lost, as it tells, by error code.',
+    labelNames: ['code'],
+    registers,
+  });
+  return { values, broken, dropped };
 }
 
 function createRepairInstruments(registers: Registry[]) {

@@ -61,9 +61,31 @@ test('counts the writes and repairs of each database apart', () => {
     writeAcks: 1,
     uptimeSeconds: expect.any(Number),
     repair: { lookedAt: expect.any(String) },
+    logs: { lines: 0, values: 0, broken: 0, brokenLast: [], droppedUpstream: {} },
     databases: [
       { ...statusOf('up', 0), writes: { ok: 2, failed: 0 }, repair: { repaired: 0, behind: 0 } },
       { ...statusOf('down', 1), writes: { ok: 0, failed: 1 }, repair: { repaired: 3, behind: 2 } },
     ],
+  });
+});
+
+test('adds up what log drains have sent, and keeps the last that was broken', () => {
+  const board = boardOf(['up']);
+  const received = { type: 'logs_received', lines: 10, values: 4, broken: 0, brokenFirst: [], dropped: [] } as const;
+  const broken = [{ problem: 'is not a number', text: 'measure#a=x' }];
+  board.observe({ ...received, broken: 2, brokenFirst: broken, dropped: [{ code: 'L10', lines: 500 }] });
+  board.observe({
+    ...received,
+    dropped: [
+      { code: 'L10', lines: 20 },
+      { code: 'L12', lines: 3 },
+    ],
+  });
+  expect(board.status().logs).toEqual({
+    lines: 20,
+    values: 8,
+    broken: 2,
+    brokenLast: broken,
+    droppedUpstream: { L10: 520, L12: 3 },
   });
 });

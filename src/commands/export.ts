@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Config } from '../config.ts';
 import type { DatabaseOutcome } from '../domain/store.ts';
 import type { Summary } from '../domain/summary.ts';
+import { summaryToJson } from '../domain/summary-json.ts';
 import { createLog } from '../log.ts';
 import { openDatabases, startDatabases } from './databases.ts';
 import { nextSignal } from './next-signal.ts';
@@ -105,7 +106,7 @@ async function print(batches: AsyncIterable<readonly Summary[]>, signal: AbortSi
 async function* toLines(batches: AsyncIterable<readonly Summary[]>) {
   for await (const batch of batches) {
     for (let start = 0; start < batch.length; start += linesAtOnce) {
-      const lines = batch.slice(start, start + linesAtOnce).map((summary) => `${JSON.stringify(summary)}\n`);
+      const lines = batch.slice(start, start + linesAtOnce).map((summary) => `${summaryToJson(summary)}\n`);
       yield lines.join('');
     }
   }

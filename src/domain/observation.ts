@@ -54,6 +54,17 @@ export type Observation =
   | { readonly type: 'write_failed'; readonly database: string; readonly summaries: number; readonly failure: Failure }
   /** A database refuses a summary for what it is, not for how the database is. */
   | { readonly type: 'quarantined'; readonly database: string; readonly id: string; readonly failure: Failure }
+  /** The body of a log drain was read and what it holds is committed. */
+  | {
+      readonly type: 'logs_received';
+      readonly lines: number;
+      readonly values: number;
+      /** Lines and pairs that could not be understood, and the first of them. */
+      readonly broken: number;
+      readonly brokenFirst: readonly { readonly problem: string; readonly text: string }[];
+      /** Lines that were lost on their way here, as whoever lost them tells. */
+      readonly dropped: readonly { readonly code: string; readonly lines: number }[];
+    }
   | { readonly type: 'read_done'; readonly database: string; readonly durationMs: number }
   | { readonly type: 'read_failed'; readonly database: string; readonly failure: Failure };
 

@@ -1,4 +1,4 @@
-import { v5, validate } from 'uuid';
+import { stringify, v5, validate } from 'uuid';
 import { createIds } from './ids.ts';
 import { type Content, statisticNames } from './summary.ts';
 
@@ -22,7 +22,9 @@ export function summaryIds(idempotencyKey: string | undefined): SummaryId {
   if (idempotencyKey === undefined) return newId;
   return (content, position) => {
     const statistics = statisticNames.map((statistic) => content[statistic]);
-    return v5(JSON.stringify([idempotencyKey, position, content.name, content.bucket, ...statistics]), namespace);
+    const sketch = content.sketch ? [Buffer.from(content.sketch).toString('base64')] : [];
+    const said = [idempotencyKey, position, content.name, content.bucket, ...statistics, ...sketch];
+    return v5(JSON.stringify(said), namespace);
   };
 }
 
@@ -34,4 +36,20 @@ export function importedIds(key: string): (content: Content, position: number, g
   const derived = summaryIds(key);
   return (content, position, given) =>
     typeof given === 'string' && validate(given) ? given.toLowerCase() : derived(content, position);
+}
+
+/**
+ * A UUIDv8 (RFC 9562, section 5.8): like one of version 7, but with bits of a hash where that has random ones, so that it can
+ * be made again.
+ *
+ * @param time Unix seconds.
+ * @param digest At least ten bytes.
+ */
+export function timedId(time: number, digest: Uint8Array): string {
+  const bytes = Buffer.alloc(16);
+  bytes.writeUIntBE(Math.floor(time * 1000), 0, 6);
+  bytes.set(digest.subarray(0, 10), 6);
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  return stringify(bytes);
 }

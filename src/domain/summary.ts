@@ -27,6 +27,11 @@ export type Statistics = Readonly<Record<StatisticName, number>>;
 /** Of the values of a series: `ms`, `MB`, `/s`. */
 export const unitsBytesMax = 32;
 
+/** Whether a text can stand for the units of a series. */
+export function isUnits(text: string): boolean {
+  return text !== '' && text.isWellFormed() && Buffer.byteLength(text) <= unitsBytesMax && !/\p{Cc}/u.test(text);
+}
+
 /** What a summary says, before it has its id. */
 export type Content = Omit<Summary, 'id'>;
 

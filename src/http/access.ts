@@ -7,6 +7,7 @@ import type { Scope, Token } from '../domain/token.ts';
 /** What each route needs. One that is not listed needs `admin`: a route that was forgotten here is open to few. */
 const scopeOf: Readonly<Record<string, Scope | 'open'>> = {
   'POST /metrics': 'write',
+  'POST /logs': 'write',
   'GET /metrics': 'read',
   'DELETE /metrics': 'admin',
   'GET /-/status': 'read',

@@ -5,14 +5,17 @@ import { Failure, invalidRequest, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Token } from '../domain/token.ts';
 import { requireToken } from './access.ts';
+import { createBodyLimits } from './body.ts';
 import { addDeleteRoute, type DeleteRouteOptions } from './delete-route.ts';
 import { addDocsRoutes } from './docs-routes.ts';
+import { addLogsRoute } from './logs-route.ts';
 import { addMetricsRoutes, type MetricsRoutesOptions } from './metrics-routes.ts';
 import { addOperationRoutes, type Operation } from './operation-routes.ts';
 import { problemResponse } from './problem.ts';
 import { securityHeaders } from './security-headers.ts';
 
-export interface AppOptions extends MetricsRoutesOptions, DeleteRouteOptions {
+export interface AppOptions extends Omit<MetricsRoutesOptions & DeleteRouteOptions, 'bodyLimits'> {
+  readonly bodyBytesMax: number;
   readonly operation: Operation;
   readonly version: string;
   readonly observe: Observe;
@@ -29,6 +32,7 @@ export function createApp({
   observe,
   tokens = [],
   corsOrigins = [],
+  bodyBytesMax,
   ...options
 }: AppOptions): OpenAPIHono {
   const app = new OpenAPIHono({
@@ -50,7 +54,9 @@ export function createApp({
   if (corsOrigins.length > 0) app.use(cors(corsOptions(corsOrigins)));
   if (tokens.length > 0) app.use(requireToken(tokens));
 
-  addMetricsRoutes(app, options);
+  const bodyLimits = createBodyLimits(bodyBytesMax);
+  addMetricsRoutes(app, { ...options, bodyLimits });
+  addLogsRoute(app, { ...options, bodyLimits, observe });
   addDeleteRoute(app, options);
   addOperationRoutes(app, operation);
   addDocsRoutes(app, version);

@@ -45,6 +45,14 @@ export interface BodyLimits {
   readonly budget: BodyBudget;
 }
 
+/** Of all bodies that are being received, at least: eight of the usual limit. */
+const bodiesBytesMin = 64 * 1_024 * 1_024;
+
+/** The limits of bodies of at most so many bytes, with one budget for all of them together. */
+export function createBodyLimits(bytesMax: number): BodyLimits {
+  return { bytesMax, budget: createBodyBudget(Math.max(bodiesBytesMin, 2 * bytesMax)) };
+}
+
 function bodyTooLarge(bodyBytesMax: number): Failure {
   return new Failure('body_too_large', `the body may have at most ${bodyBytesMax} bytes, decompressed`);
 }
@@ -60,8 +68,7 @@ function endedEarly(cause: unknown): Failure {
  *   much has arrived, or `too_many_bodies`.
  */
 export async function readJson(request: HonoRequest, limits: BodyLimits): Promise<unknown> {
-  const bytes = await readBytes(request, limits);
-  const text = decode(await decompress(bytes, request.header('Content-Encoding'), limits.bytesMax));
+  const text = decode(await readDecompressed(request, limits));
   try {
     return JSON.parse(text);
   } catch {
@@ -70,6 +77,15 @@ export async function readJson(request: HonoRequest, limits: BodyLimits): Promis
       text.trim() === '' ? 'the body is empty; expected JSON' : 'the body is not JSON',
     );
   }
+}
+
+/**
+ * The bytes of a body, decompressed.
+ *
+ * @throws Failure as `readJson` does.
+ */
+export async function readDecompressed(request: HonoRequest, limits: BodyLimits): Promise<Uint8Array> {
+  return decompress(await readBytes(request, limits), request.header('Content-Encoding'), limits.bytesMax);
 }
 
 async function readBytes(request: HonoRequest, limits: BodyLimits): Promise<Uint8Array> {

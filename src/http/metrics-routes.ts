@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { Failure } from '../domain/failure.ts';
 import type { Completeness, Store } from '../domain/store.ts';
-import { createBodyBudget, readJson } from './body.ts';
+import { type BodyLimits, readJson } from './body.ts';
 import { addBulkRoute, ndjsonAnswer, ndjsonBody, ndjsonType } from './bulk-route.ts';
 import { createGate } from './gate.ts';
 import { answerInPieces } from './pieces.ts';
@@ -16,7 +16,7 @@ export interface MetricsRoutesOptions {
   readonly store: Store;
   /** Unix seconds. */
   readonly now: () => number;
-  readonly bodyBytesMax: number;
+  readonly bodyLimits: BodyLimits;
   /** Undefined: kept for ever. */
   readonly retentionSeconds: number | undefined;
   /** Ends bulk loads, which may take longer than a service that stops can wait, with the Failure that is its reason. */
@@ -28,9 +28,6 @@ export interface MetricsRoutesOptions {
   /** How long the sender of a bulk load may be silent; half a minute when left out. */
   readonly bulkIdleTimeoutMs?: number;
 }
-
-/** Of all bodies that are being received, at least: eight of the usual limit. */
-const bodiesBytesMin = 64 * 1_024 * 1_024;
 
 /** As many as a read pool of the usual size has connections; more would only wait for one. */
 const readsMax = 4;
@@ -48,7 +45,7 @@ export function addMetricsRoutes(app: OpenAPIHono, options: MetricsRoutesOptions
   addRead(app, options);
 }
 
-function addWrite(app: OpenAPIHono, { store, now, bodyBytesMax, retentionSeconds }: MetricsRoutesOptions): void {
+function addWrite(app: OpenAPIHono, { store, now, bodyLimits, retentionSeconds }: MetricsRoutesOptions): void {
   const schemas = createSummarySchemas({ now, retentionSeconds });
   const one = z.union([schemas.summary, schemas.point]);
 
@@ -82,7 +79,7 @@ function addWrite(app: OpenAPIHono, { store, now, bodyBytesMax, retentionSeconds
       },
       400: problemAnswer('The body is not JSON, not UTF-8 or not gzip.'),
       408: problemAnswer('The body stalled. Of NDJSON, `stored` tells how much was stored before.'),
-      413: problemAnswer(`The body is over ${bodyBytesMax} bytes, or an array over ${summariesMax} summaries.`),
+      413: problemAnswer(`The body is over ${bodyLimits.bytesMax} bytes, or an array over ${summariesMax} summaries.`),
       415: problemAnswer('The Content-Encoding is not gzip.'),
       422: problemAnswer(
         'Valid JSON, invalid summary, or no line of NDJSON is valid. Nothing of the request is stored.',
@@ -94,9 +91,8 @@ function addWrite(app: OpenAPIHono, { store, now, bodyBytesMax, retentionSeconds
     },
   });
 
-  const limits = { bytesMax: bodyBytesMax, budget: createBodyBudget(Math.max(bodiesBytesMin, 2 * bodyBytesMax)) };
   app.post('/metrics', async (c) => {
-    const body = await readJson(c.req, limits);
+    const body = await readJson(c.req, bodyLimits);
     if (Array.isArray(body) && body.length > summariesMax) {
       throw new Failure('body_too_large', `an array may hold at most ${summariesMax} summaries, not ${body.length}`);
     }
@@ -141,14 +137,16 @@ function addRead(app: OpenAPIHono, { store, now, retentionSeconds, ...limits }: 
   app.openapi(route, async (c) => {
     const query = c.req.valid('query');
     checkRange(query);
-    const { name: namePattern, to, resolution, timezone, partial } = query;
+    const { name: namePattern, to, resolution, timezone, perc: percentiles, partial } = query;
     // Summaries past retention may still be there, until their whole week is: nobody sees them any more.
     const from = Math.max(query.from, retentionSeconds === undefined ? 0 : now() - retentionSeconds);
     const leave = await gate.enter();
-    const found = await store.aggregate({ namePattern, from, to, resolution, timezone, namesMax }).catch((error) => {
-      leave();
-      throw error;
-    });
+    const found = await store
+      .aggregate({ namePattern, from, to, resolution, timezone, percentiles, namesMax })
+      .catch((error) => {
+        leave();
+        throw error;
+      });
     const close = () => {
       leave();
       return found.close();
@@ -162,7 +160,7 @@ function addRead(app: OpenAPIHono, { store, now, retentionSeconds, ...limits }: 
     }
     c.header('Content-Type', 'application/json');
     // The type of the route is that of the text that the pieces make.
-    return (await answerInPieces(c, renderMetrics(found.pages), close)) as never;
+    return (await answerInPieces(c, renderMetrics(found.pages, percentiles), close)) as never;
   });
 }
 

@@ -20,6 +20,19 @@ const statusAnswer = z
         description: 'When the databases were compared last; null: another process does so.',
       }),
     }),
+    logs: z
+      .object({
+        lines: z.number(),
+        values: z.number(),
+        broken: z.number().openapi({ description: 'Lines and pairs that could not be understood.' }),
+        brokenLast: z
+          .array(z.object({ problem: z.string(), text: z.string() }))
+          .openapi({ description: 'The first of those in the last request that had any.' }),
+        droppedUpstream: z.record(z.string(), z.number()).openapi({
+          description: 'Lines that logplex or log-shuttle has lost, as it tells: L10, L12, L13.',
+        }),
+      })
+      .openapi({ description: 'Of POST /logs, since the start of the process that answers.' }),
     databases: z.array(
       z.object({
         name: z.string().openapi({ example: 'db1' }),

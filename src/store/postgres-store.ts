@@ -33,6 +33,7 @@ import type { Observe } from '../domain/observation.ts';
 import { noSketch } from '../domain/sketch.ts';
 import type { Completeness, Store } from '../domain/store.ts';
 import { type Summary, statisticNames } from '../domain/summary.ts';
+import { summaryToJson } from '../domain/summary-json.ts';
 import { createGroupCommit } from './group-commit.ts';
 import type { ReadSpans } from './merge-rows.ts';
 import { aggregatePages } from './postgres-aggregate.ts';
@@ -188,7 +189,7 @@ function quarantineIn({ database, observe }: PostgresStoreOptions) {
     observe({ type: 'quarantined', database: database.name, id: summary.id, failure });
     const error = failure.cause instanceof Error ? failure.cause.message : failure.message;
     const text = 'select quarantine_summary($1, $2, $3)';
-    const values = [summary.id, JSON.stringify(summary), error];
+    const values = [summary.id, summaryToJson(summary), error];
     await database.query('write', { text, values }).catch(() => undefined);
   };
 }

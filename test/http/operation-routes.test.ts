@@ -8,6 +8,13 @@ const status: Status = {
   writeAcks: 1,
   uptimeSeconds: 60,
   repair: { lookedAt: '2012-12-11T05:12:30.000Z' },
+  logs: {
+    lines: 3,
+    values: 2,
+    broken: 1,
+    brokenLast: [{ problem: 'has no name', text: 'count#=1' }],
+    droppedUpstream: {},
+  },
   databases: [
     {
       name: 'db1',

@@ -71,7 +71,7 @@ describe('GET /metrics', () => {
     const { store, asked } = storeThatFinds({ summaries: [summaryOf({ bucket: minute + 29 })] });
     const [metric] = (await (await createTestApp({ store }).get()).json()) as Metrics;
     const hour = { from: now - 3_600, to: now, resolution: { amount: 1, unit: 'minute' }, timezone: 'UTC' };
-    expect(asked).toEqual([{ namePattern: undefined, namesMax: 10_000, ...hour }]);
+    expect(asked).toEqual([{ namePattern: undefined, percentiles: [], namesMax: 10_000, ...hour }]);
     expect(metric?.count?.[0]?.bucket).toBe(minute);
   });
 

@@ -40,6 +40,7 @@ const quietOperation: Operation = {
     writeAcks: 1,
     uptimeSeconds: 1,
     repair: { lookedAt: null },
+    logs: { lines: 0, values: 0, broken: 0, brokenLast: [], droppedUpstream: {} },
     databases: [],
   }),
   metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: '# HELP x\n' }),

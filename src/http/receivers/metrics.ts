@@ -88,12 +88,13 @@ export function parseSummary(item: unknown, { schemas, now }: ReceiveOptions, is
   }
   const parsed = schemas.point.safeParse(item);
   if (!parsed.success) return { found: problemsOf(parsed.error.issues) };
-  const { name, bucket, value } = parsed.data;
+  const { name, bucket, value, units } = parsed.data;
   if (bucket === undefined && isRepeatable) {
     // "Now" would be another instant in each repetition, and the repetition would be counted again.
     return { found: [{ path: 'bucket', message: 'missing; with an Idempotency-Key a raw point needs its bucket' }] };
   }
-  return { content: rawPoint(name, bucket ?? now(), value), found: noProblems };
+  const point = rawPoint(name, bucket ?? now(), value);
+  return { content: units ? { ...point, units } : point, found: noProblems };
 }
 
 function problemsOf(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): Problem[] {

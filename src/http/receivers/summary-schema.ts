@@ -1,6 +1,8 @@
 import { z } from '@hono/zod-openapi';
 import { instantSpellings, millisecondsHint, parseInstant } from '../../domain/instant.ts';
-import { type Content, statisticNames } from '../../domain/summary.ts';
+import { binsOf, type Sketch, sketchOf } from '../../domain/sketch.ts';
+import { sketchFromProto, sketchToProto } from '../../domain/sketch-proto.ts';
+import { type Content, isUnits, statisticNames, unitsBytesMax } from '../../domain/summary.ts';
 
 /** Beyond it, sums of a few values leave the range of double precision and the read would fail. */
 const magnitudeMax = 1e300;
@@ -37,19 +39,55 @@ const statistic = z
   .min(-magnitudeMax, { error: `magnitude must be at most ${magnitudeMax}` })
   .max(magnitudeMax, { error: `magnitude must be at most ${magnitudeMax}` });
 
+/** What is wrong with the name of a metric, or undefined. */
+export function nameProblem(name: string): string | undefined {
+  if (name === '' || Buffer.byteLength(name) > nameBytesMax) return `expected 1 to ${nameBytesMax} bytes of UTF-8`;
+  if (!name.isWellFormed()) return 'must be well-formed Unicode, without lone surrogates';
+  return /\p{Cc}/u.test(name) ? 'must not hold control characters' : undefined;
+}
+
 /** The name of a metric, as it is accepted. */
 export const metricName = z
   .string({ error: (issue) => (issue.input === undefined ? 'missing; expected a string' : 'expected a string') })
-  .refine((text) => text !== '' && Buffer.byteLength(text) <= nameBytesMax, {
-    error: `expected 1 to ${nameBytesMax} bytes of UTF-8`,
+  .superRefine((text, context) => {
+    const problem = nameProblem(text);
+    if (problem) context.addIssue({ code: 'custom', message: problem });
   })
-  .refine((text) => text.isWellFormed(), { error: 'must be well-formed Unicode, without lone surrogates' })
-  .refine((text) => !/\p{Cc}/u.test(text), { error: 'must not hold control characters' })
   .openapi({
     example: 'foo.web.requests',
     description: 'Metric name, 1–255 bytes of UTF-8, no control characters.',
     minLength: 1,
     maxLength: nameBytesMax,
+  });
+
+const units = z
+  .string({ error: 'expected a string such as "ms"' })
+  .refine((text) => text === '' || isUnits(text), {
+    error: `expected 1 to ${unitsBytesMax} bytes of UTF-8 without control characters`,
+  })
+  .nullable()
+  .openapi({
+    example: 'ms',
+    description: `Of the values, up to ${unitsBytesMax} bytes. Kept with the series: the latest that was sent.`,
+  });
+
+const sketch = z
+  .string({ error: 'expected a DDSketch: its protobuf message in base64' })
+  .transform((text, context) => {
+    const isBase64 = /^[A-Za-z0-9+/]+={0,2}$/.test(text);
+    const read = isBase64 ? sketchFromProto(Buffer.from(text, 'base64')) : { problem: 'is not base64' };
+    if (!('problem' in read)) return read;
+    context.addIssue({
+      code: 'custom',
+      message: `${read.problem}; expected a DDSketch: its protobuf message in base64`,
+    });
+    return z.NEVER;
+  })
+  .openapi({
+    description:
+      'A DDSketch of the values with relative accuracy 0.01, as protobuf in base64: with it percentiles of several summaries ' +
+      'together are within 1 % of the exact ones.',
+    example: Buffer.from(sketchToProto(sketchOf(binsOf([4.25]))) ?? []).toString('base64'),
   });
 
 /**
@@ -59,8 +97,10 @@ export const metricName = z
 function readUsual(item: unknown, problemOf: (bucket: number) => string | undefined): Content | undefined {
   if (typeof item !== 'object' || item === null || Object.hasOwn(item, 'value')) return undefined;
   const given = item as Readonly<Record<string, unknown>>;
-  const { name, bucket, count, mean, median, min, max, perc95, perc99, last } = given;
+  const { name, bucket, count, mean, median, min, max, perc95, perc99, last, sketch, units } = given;
   const isUsual =
+    sketch === undefined &&
+    units === undefined &&
     typeof name === 'string' &&
     usualName.test(name) &&
     typeof bucket === 'number' &&
@@ -78,6 +118,22 @@ function readUsual(item: unknown, problemOf: (bucket: number) => string | undefi
   const instant = parseInstant(bucket);
   if (instant === undefined || problemOf(instant) !== undefined) return undefined;
   return { name, bucket: instant, count, mean, median, min, max, perc95, perc99, last };
+}
+
+interface Sketched {
+  readonly count: number;
+  readonly sketch?: { readonly sketch: Sketch; readonly values: number } | undefined;
+  readonly units?: string | null | undefined;
+}
+
+function sketchProblem({ sketch: given, count }: Sketched): string | undefined {
+  return given === undefined || given.values === count
+    ? undefined
+    : `is of ${given.values} values, and count says ${count}`;
+}
+
+function withoutUndefined<Given extends Sketched>({ sketch: given, units: known, ...statistics }: Given) {
+  return { ...statistics, ...(given && { sketch: given.sketch }), ...(known && { units: known }) };
 }
 
 export interface SummarySchemaOptions {
@@ -125,6 +181,8 @@ export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOpt
     .object({
       name: metricName,
       bucket,
+      units: units.optional(),
+      sketch: sketch.optional(),
       count,
       mean: statistic,
       median: statistic,
@@ -134,6 +192,11 @@ export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOpt
       perc99: statistic,
       last: statistic,
     })
+    .superRefine((given, context) => {
+      const message = sketchProblem(given);
+      if (message) context.addIssue({ code: 'custom', path: ['sketch'], message });
+    })
+    .transform(withoutUndefined)
     .openapi('Summary', { description: 'The statistics of one metric over one bucket.' });
 
   const point = z
@@ -141,6 +204,7 @@ export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOpt
       name: metricName,
       bucket: bucket.optional(),
       value: statistic,
+      units: units.optional(),
     })
     .openapi('RawPoint', { description: 'A summary of one value: count 1, every statistic that value.' });
 

@@ -10,17 +10,20 @@ const entries = z.array(z.object({ bucket: z.number(), value: z.number() }));
 /** The shape that the README of the original promised; each of the eight has one entry per bucket that holds data. */
 export const metricsAnswer = z
   .array(
-    z.object({
-      name: z.string(),
-      count: entries,
-      mean: entries,
-      median: entries,
-      min: entries,
-      max: entries,
-      perc95: entries,
-      perc99: entries,
-      last: entries,
-    }),
+    z
+      .object({
+        name: z.string(),
+        units: z.string().optional(),
+        count: entries,
+        mean: entries,
+        median: entries,
+        min: entries,
+        max: entries,
+        perc95: entries,
+        perc99: entries,
+        last: entries,
+      })
+      .catchall(entries),
   )
   .openapi('Metrics', { description: 'Names ascending, buckets ascending, in Unix seconds.' });
 
@@ -28,12 +31,15 @@ export const metricsAnswer = z
 const pieceCharactersMin = 1_000_000;
 
 /** The text of an answer in the shape of `metricsAnswer`, in pieces; the first is the whole of a small one. */
-export async function* renderMetrics(pages: AsyncIterable<readonly SeriesGroups[]>): AsyncGenerator<string> {
+export async function* renderMetrics(
+  pages: AsyncIterable<readonly SeriesGroups[]>,
+  percents: readonly number[] = [],
+): AsyncGenerator<string> {
   let piece = '[';
   let separator = '';
   for await (const page of pages) {
     for (const series of page) {
-      piece += `${separator}${renderSeries(series)}`;
+      piece += `${separator}${renderSeries(series, percents)}`;
       separator = ',';
       if (piece.length < pieceCharactersMin) continue;
       yield piece;
@@ -44,10 +50,18 @@ export async function* renderMetrics(pages: AsyncIterable<readonly SeriesGroups[
 }
 
 /** By hand: `JSON.stringify` would need an object for each of the values first. */
-function renderSeries({ name, buckets, statistics }: SeriesGroups): string {
+function renderSeries(
+  { name, units, buckets, statistics, percentiles = [] }: SeriesGroups,
+  percents: readonly number[],
+) {
   const heads = Array.from(buckets, (bucket, index) => `${index > 0 ? ',' : ''}{"bucket":${bucket},"value":`);
   let text = `{"name":${JSON.stringify(name)}`;
+  if (units !== undefined) text += `,"units":${JSON.stringify(units)}`;
   for (const statistic of statisticNames) text += `,"${statistic}":[${renderColumn(heads, statistics[statistic])}]`;
+  percentiles.forEach((column, place) => {
+    const entries = Array.from(column, (value, index) => ({ bucket: buckets[index], value }));
+    text += `,"perc${percents[place]}":${JSON.stringify(entries.filter(({ value }) => !Number.isNaN(value)))}`;
+  });
   return `${text}}`;
 }
 

@@ -14,6 +14,30 @@ import {
 /** As many points as Prometheus gives of one series: more than any screen has pixels. */
 const bucketsMax = 11_000;
 
+/** Each is a column more of the answer. */
+const percentilesMax = 20;
+
+const percentiles = z
+  .string()
+  .optional()
+  .transform((text, context): readonly number[] => {
+    const listed = text?.split(',') ?? [];
+    const percents = listed.map((one) => (/^\d{1,3}(\.\d{1,6})?$/.test(one) ? Number(one) : Number.NaN));
+    if (listed.length <= percentilesMax && percents.every((percent) => percent <= 100)) {
+      // Those two are part of every answer.
+      return [...new Set(percents)].filter((percent) => percent !== 95 && percent !== 99);
+    }
+    const message = `expected up to ${percentilesMax} numbers between 0 and 100, such as 50,90,99.9`;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  })
+  .openapi({
+    param: { name: 'perc', in: 'query' },
+    description:
+      'Percentiles to be given besides, each as `perc` and its number: of the buckets whose summaries all carry a sketch.',
+    example: '50,90,99.9',
+  });
+
 /** What a time in a query may look like. */
 export const boundSpellings = `${instantSpellings}, now, or relative: -90s -15m -1h -7d -2w`;
 
@@ -75,6 +99,7 @@ export function createReadQuery(now: () => number) {
         param: { name: 'timezone', in: 'query' },
         description: 'IANA name; the zone whose days, weeks, months and years are meant.',
       }),
+    perc: percentiles,
     partial: z
       .enum(['allow', 'refuse'], { error: 'expected allow or refuse' })
       .default('allow')

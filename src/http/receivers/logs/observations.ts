@@ -1,0 +1,100 @@
+import type { Kind } from '../../../domain/summarize.ts';
+import { isUnits } from '../../../domain/summary.ts';
+import { nameProblem } from '../summary-schema.ts';
+import { type Pair, pairsOf } from './logfmt.ts';
+import type { LogLine } from './syslog-frames.ts';
+
+/** One value of one metric. */
+export interface Value {
+  readonly kind: Kind;
+  /** With prefix and source. */
+  readonly name: string;
+  readonly value: number;
+  /** Undefined: the line tells none. */
+  readonly units: string | undefined;
+}
+
+/** A pair that was meant to be a value and is none. */
+export interface BrokenPair {
+  readonly problem: string;
+  readonly text: string;
+}
+
+/** From the query of a drain's URL. */
+export interface Prefixes {
+  readonly prefix: string | undefined;
+  readonly sourcePrefix: string | undefined;
+}
+
+const kindOf: readonly (readonly [beginning: string, kind: Kind])[] = [
+  ['measure#', 'measurement'],
+  // What l2met took first.
+  ['measure.', 'measurement'],
+  ['sample#', 'sample'],
+  ['count#', 'counter'],
+];
+
+/** What Heroku's router says of each request. */
+const routerKeys = new Set(['bytes', 'connect', 'service']);
+
+const number = /^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(.*)$/is;
+
+/** Characters; no number with its units is as long. */
+const valueMax = 400;
+
+/** Characters of what is broken that are shown. */
+const textMax = 200;
+
+/** As of every statistic. */
+const magnitudeMax = 1e300;
+
+/**
+ * The values in a line: `measure#a=4ms`, `sample#b=21MB`, `count#c=2`, of the router also its own; what else there is, is
+ * none of them. A value that is left out is 1. `source=web.1`, anywhere in the line, becomes a tag of all their names.
+ */
+export function* valuesOf({ procid, message }: LogLine, prefixes: Prefixes): Generator<Value | BrokenPair> {
+  const pairs = [...pairsOf(message)];
+  const source = sourceOf(pairs, prefixes.sourcePrefix);
+  for (const pair of pairs) {
+    const metric = metricOf(pair, procid);
+    if (metric === undefined) continue;
+    const [kind, bare] = metric;
+    const name = `${prefixes.prefix && bare ? `${prefixes.prefix}.` : ''}${bare}${bare && source ? `;source=${source}` : ''}`;
+    const measured = parseValue(pair[1]);
+    const problem = problemOf(bare, name);
+    if (problem === undefined && measured) yield { kind, name, ...measured };
+    else yield { problem: problem ?? 'is not a number', text: pair.join('=').slice(0, textMax) };
+  }
+}
+
+function problemOf(bare: string, name: string): string | undefined {
+  if (bare === '') return 'has no name';
+  return name.includes('\uFFFD') ? 'has a name that is not UTF-8' : nameProblem(name);
+}
+
+function metricOf([key]: Pair, procid: string): readonly [Kind, string] | undefined {
+  const [beginning, kind] = kindOf.find(([start]) => key.startsWith(start)) ?? [];
+  if (beginning !== undefined && kind !== undefined) return [kind, key.slice(beginning.length)];
+  return procid === 'router' && routerKeys.has(key) ? ['measurement', `router.${key}`] : undefined;
+}
+
+/** The first one, so that it can be part of a name: a tag's value has no semicolon and begins with no tilde. */
+function sourceOf(pairs: readonly Pair[], prefix: string | undefined): string {
+  const [, source = ''] = pairs.find(([key]) => key === 'source') ?? [];
+  return [prefix ?? '', source]
+    .filter((part) => part !== '')
+    .join('.')
+    .replaceAll(';', '_')
+    .replace(/^~/, '_');
+}
+
+/** The number at the beginning, and what follows it: its units. */
+function parseValue(text: string | undefined): Pick<Value, 'value' | 'units'> | undefined {
+  if (text === undefined || text === '') return { value: 1, units: undefined };
+  const [, digits, rest = ''] = text.length > valueMax ? [] : (number.exec(text) ?? []);
+  const value = Number(digits);
+  if (digits === undefined || !(Math.abs(value) <= magnitudeMax)) return undefined;
+  // As l2met did: `4.5.6ms` is 4.5 ms.
+  const units = rest.replace(/^[\d.\s]+/, '').replace(/[\d.\s]+$/, '');
+  return { value, units: isUnits(units) ? units : undefined };
+}
