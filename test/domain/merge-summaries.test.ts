@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { mergeSummaries } from '../../src/domain/merge-summaries.ts';
+import { binsOf, sketchOf } from '../../src/domain/sketch.ts';
 import { type Summary, statisticNames } from '../../src/domain/summary.ts';
 import { anySummary, summaryOf } from '../support/summaries.ts';
 
@@ -69,6 +70,40 @@ describe('the merged statistics', () => {
 
   test('hold no field but the eight', () => {
     expect(Object.keys(merge({}, {}))).toEqual([...statisticNames]);
+  });
+});
+
+describe('the percentiles of several', () => {
+  const sketched = (...values: number[]) => ({ sketch: sketchOf(binsOf(values)), min: 0, max: 1_000 });
+
+  test('are those of their values together, where all carry a sketch', () => {
+    const merged = merge(sketched(...Array<number>(98).fill(10)), sketched(500, 900));
+    expect(merged.median).toBeCloseTo(10, 0);
+    expect(merged.perc95).toBeCloseTo(10, 0);
+    expect(Math.abs(merged.perc99 - 500)).toBeLessThan(5);
+  });
+
+  test('are the greatest, where one of them carries none', () => {
+    const parts = [
+      { ...sketched(1, 2, 3), median: 2 },
+      { median: 7, perc95: 8, perc99: 9 },
+    ];
+    expect(merge(...parts)).toMatchObject({ median: 7, perc95: 8.5, perc99: 9.25 });
+    expect(merge(...parts.toReversed())).toMatchObject({ median: 7 });
+  });
+
+  test('are never outside of min and max, which are exact', () => {
+    const merged = merge({ ...sketched(7), min: 7, max: 7 }, { ...sketched(7), min: 7, max: 7 });
+    expect(merged).toMatchObject({ median: 7, perc95: 7, perc99: 7 });
+  });
+
+  test('are the greatest where somebody has made something else of a sketch', () => {
+    const broken = { ...sketched(1), sketch: Uint8Array.of(9, 9, 9), median: 4 };
+    expect(merge(broken, { ...sketched(1), median: 3 })).toMatchObject({ median: 4 });
+  });
+
+  test('of one are its own, whatever its sketch says', () => {
+    expect(merge({ ...sketched(1, 2, 3), median: 77 }).median).toBe(77);
   });
 });
 

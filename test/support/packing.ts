@@ -3,6 +3,7 @@ import { maintainOnce } from '../../src/database/maintain.ts';
 import { packOnce } from '../../src/database/pack.ts';
 import { rollUpOnce } from '../../src/database/roll-up.ts';
 import type { Observation } from '../../src/domain/observation.ts';
+import { binsOf, sketchOf } from '../../src/domain/sketch.ts';
 import type { Summary } from '../../src/domain/summary.ts';
 import { createPostgresStore } from '../../src/store/postgres-store.ts';
 import { freshDatabase, freshDatabaseUrl, runSql } from './fresh-database.ts';
@@ -47,7 +48,14 @@ export async function preparePacking() {
 export const minutes = (count: number, offset = 0) =>
   Array.from({ length: count }, (_, index) =>
     ['a', 'b'].map((name) =>
-      summaryOf({ name, bucket: monday + offset + index * 60, mean: Math.random(), max: index / 100 }),
+      summaryOf({
+        name,
+        bucket: monday + offset + index * 60,
+        mean: Math.random(),
+        max: index / 100,
+        // Of one of the two, and not of all of its summaries.
+        ...(name === 'a' && index % 5 > 0 && { sketch: sketchOf(binsOf([index, Math.random()])) }),
+      }),
     ),
   ).flat();
 

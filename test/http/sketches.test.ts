@@ -1,0 +1,135 @@
+import { DDSketch } from '@datadog/sketches-js';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { createTestApp, now, problemOf, validSummary } from '../support/test-app.ts';
+
+type Entries = readonly { readonly bucket: number; readonly value: number }[];
+type Series = Readonly<Record<string, Entries>> & { readonly units?: string };
+
+/** What an outlet sends that has the values of a bucket. */
+function summaryOfValues(values: readonly number[], fields: object = {}) {
+  const sketch = new DDSketch({ relativeAccuracy: 0.01 });
+  for (const value of values) sketch.accept(value);
+  const inOrder = values.toSorted((a, b) => a - b);
+  const at = (share: number) => inOrder[Math.floor(share * inOrder.length)];
+  return {
+    name: 'a',
+    bucket: validSummary.bucket,
+    count: values.length,
+    mean: values.reduce((sum, value) => sum + value, 0) / values.length,
+    median: at(0.5),
+    min: at(0),
+    max: inOrder.at(-1),
+    perc95: at(0.95),
+    perc99: at(0.99),
+    last: values.at(-1),
+    sketch: Buffer.from(sketch.toProto()).toString('base64'),
+    ...fields,
+  };
+}
+
+async function seriesAfter(
+  summaries: readonly object[],
+  query: Record<string, string> = {},
+): Promise<Series | undefined> {
+  const { post, get } = createTestApp();
+  expect((await post(summaries)).status).toBe(201);
+  const response = await get({ resolution: 'hour', ...query });
+  expect(response.status).toBe(200);
+  return ((await response.json()) as Series[])[0];
+}
+
+describe('summaries with sketches', () => {
+  test('give percentiles of a group within 1 % of the exact ones, any that are asked for', async () => {
+    const values = fc.array(fc.double({ min: 0.01, max: 10_000, noNaN: true }), { minLength: 1, maxLength: 40 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(values, { minLength: 2, maxLength: 5 }), async (parts) => {
+        const summaries = parts.map((part, index) =>
+          summaryOfValues(part, { bucket: validSummary.bucket - index * 60 }),
+        );
+        const series = await seriesAfter(summaries, { perc: '50,90,99.9,100' });
+        const all = parts.flat().toSorted((a, b) => a - b);
+        for (const [key, percent] of Object.entries({
+          median: 50,
+          perc95: 95,
+          perc99: 99,
+          perc50: 50,
+          perc90: 90,
+          'perc99.9': 99.9,
+        })) {
+          const exact = all[Math.floor((percent / 100) * (all.length - 1))] ?? Number.NaN;
+          expect(Math.abs((series?.[key]?.[0]?.value ?? Number.NaN) / exact - 1)).toBeLessThanOrEqual(0.0101);
+        }
+        expect(series?.perc100?.[0]?.value).toBeLessThanOrEqual(all.at(-1) ?? 0);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test('give percentiles only where all summaries of a bucket carry one', async () => {
+    const { sketch: _, ...bare } = summaryOfValues([1, 2, 3]);
+    const series = await seriesAfter(
+      [summaryOfValues([1]), bare, summaryOfValues([5], { bucket: validSummary.bucket - 60 })],
+      {
+        perc: '50',
+        resolution: 'minute',
+      },
+    );
+    expect(series?.perc50?.map(({ bucket }) => bucket)).toEqual([validSummary.bucket - 60]);
+    expect(series?.median).toHaveLength(2);
+  });
+
+  test.each(['95', '99', '95,99'])('give perc=%s once, as every answer has it', async (perc) => {
+    expect(Object.keys((await seriesAfter([summaryOfValues([1])], { perc })) ?? {})).toEqual(
+      Object.keys((await seriesAfter([summaryOfValues([1])])) ?? {}),
+    );
+  });
+
+  test.each(['', 'x', '101', '-1', '50,', '1e1', Array(21).fill('1').join(',')])('refuse perc=%s', async (perc) => {
+    const response = await createTestApp().get({ perc });
+    expect([response.status, (await problemOf(response)).errors?.[0]?.path]).toEqual([422, 'perc']);
+  });
+
+  test.each<[string, unknown, RegExp]>([
+    ['is no text', 5, /base64/],
+    ['is not base64', '***', /base64/],
+    ['is not protobuf', 'AAAA', /DDSketch/],
+    ['is of other values', summaryOfValues([1, 2]).sketch, /2 values, and count says 1/],
+    [
+      'has another accuracy',
+      Buffer.from(new DDSketch({ relativeAccuracy: 0.02 }).toProto()).toString('base64'),
+      /0\.01/,
+    ],
+  ])('are refused where it %s', async (_, sketch, message) => {
+    const { post, stored } = createTestApp();
+    const response = await post({ ...summaryOfValues([1]), sketch });
+    expect(response.status).toBe(422);
+    expect((await problemOf(response)).errors).toEqual([{ path: 'sketch', message: expect.stringMatching(message) }]);
+    expect(stored()).toEqual([]);
+  });
+
+  test('with the same key count once, and others with another sketch are others', async () => {
+    const { post, stored } = createTestApp();
+    const headers = { 'Idempotency-Key': 'k' };
+    await post(summaryOfValues([1, 1]), headers);
+    await post(summaryOfValues([1, 1]), headers);
+    expect(stored()).toHaveLength(1);
+    await post({ ...summaryOfValues([1, 1]), sketch: summaryOfValues([2, 2]).sketch }, headers);
+    expect(stored()).toHaveLength(2);
+  });
+});
+
+describe('units', () => {
+  test('are given back with the series', async () => {
+    expect(await seriesAfter([summaryOfValues([1], { units: 'ms' })])).toMatchObject({ units: 'ms' });
+    expect(await seriesAfter([{ name: 'a', bucket: now, value: 1, units: '°C' }])).toMatchObject({ units: '°C' });
+    for (const units of [undefined, null, '']) {
+      expect(await seriesAfter([summaryOfValues([1], { units })])).not.toHaveProperty('units');
+    }
+  });
+
+  test.each([5, 'x'.repeat(33), 'a\nb'])('that are %j are refused', async (units) => {
+    const response = await createTestApp().post({ name: 'a', bucket: now, value: 1, units });
+    expect([response.status, (await problemOf(response)).errors?.[0]?.path]).toEqual([422, 'units']);
+  });
+});
