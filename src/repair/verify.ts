@@ -179,12 +179,16 @@ async function compareSummaries(spans: readonly Span[], copies: readonly Copy[])
 }
 
 function differenceOf(versions: readonly (Summary | undefined)[], copies: readonly Copy[]): string | undefined {
-  const differing = (['name', 'bucket', ...statisticNames] as const).flatMap((field) => {
+  const differing = (['name', 'bucket', ...statisticNames, 'sketch'] as const).flatMap((field) => {
     const values = versions.flatMap((summary, index) =>
-      summary === undefined ? [] : [{ value: summary[field], name: copies[index]?.database.name }],
+      summary === undefined ? [] : [{ value: textOf(summary[field]), name: copies[index]?.database.name }],
     );
     if (values.every(({ value }) => value === values[0]?.value)) return [];
     return [`${field} is ${values.map(({ value, name }) => `${value} in ${name}`).join(', ')}`];
   });
   return differing.length > 0 ? differing.join('; ') : undefined;
+}
+
+function textOf(value: Summary[keyof Summary]): string {
+  return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : String(value ?? 'none');
 }

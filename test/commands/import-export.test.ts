@@ -8,6 +8,8 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { exportSummaries } from '../../src/commands/export.ts';
 import { importFile } from '../../src/commands/import.ts';
 import { readConfig } from '../../src/config.ts';
+import { binsOf, sketchOf } from '../../src/domain/sketch.ts';
+import { sketchToProto } from '../../src/domain/sketch-proto.ts';
 import { runToEnd } from '../support/finished-program.ts';
 import { freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
 import { eventually, runProgram } from '../support/service-process.ts';
@@ -15,6 +17,10 @@ import { summaryOf } from '../support/summaries.ts';
 
 // Each runs the program several times.
 vi.setConfig({ testTimeout: 90_000 });
+
+const tenValues = Buffer.from(sketchToProto(sketchOf(binsOf([1, 2, 3, 4, 5, 6, 7, 8, 9, 9.5]))) ?? []).toString(
+  'base64',
+);
 
 const hourAgo = Math.floor(Date.now() / 1000) - 3_600;
 
@@ -26,7 +32,9 @@ function linesOf(count: number): string[] {
       bucket: hourAgo + (index % 3_600) + (index % 7) / 8,
       mean: index / 7,
     });
-    return JSON.stringify(content);
+    // Of some, what an outlet sends that has the values, and of one name its units.
+    const values = { ...(index % 4 === 0 && { sketch: tenValues }), ...(index % 3 === 2 && { units: 'ms' }) };
+    return JSON.stringify({ ...content, ...values });
   });
 }
 
@@ -71,8 +79,10 @@ test('what was imported, exported and imported elsewhere is the same there, ids 
   const exported = await runToEnd(['export'], urls);
   expect(exported).toMatchObject({ code: 0, stderr: 'exported 12,001 summaries\n' });
   const summaries = parse(exported.stdout);
-  const withoutIds = summaries.map(({ id: _, ...content }) => JSON.stringify(content));
-  const given = lines.slice(0, -1).map((line) => JSON.stringify({ ...JSON.parse(line) }));
+  const inOrder = ({ units, sketch, id: _, ...content }: Record<string, unknown>) =>
+    JSON.stringify({ ...content, ...(sketch !== undefined && { sketch }), ...(units !== undefined && { units }) });
+  const withoutIds = summaries.map(inOrder);
+  const given = lines.slice(0, -1).map((line) => inOrder(JSON.parse(line)));
   expect(withoutIds.filter((line) => !line.includes('"point"')).toSorted()).toEqual(given.toSorted());
   expect(summaries.find(({ name }) => name === 'point')).toMatchObject({ bucket: hourAgo + 0.123456, last: -1e300 });
   const buckets = summaries.map(({ bucket }) => bucket);

@@ -47,6 +47,18 @@ test('finds a value that was changed by hand, tells the id and both values, and 
   expect(await findingsOf(all, '^b$')).toEqual([]);
 });
 
+test('finds a sketch that was changed or lost', async () => {
+  const all = await prepareEqual();
+  const [changed, lost] = all.summaries.filter(({ sketch }) => sketch !== undefined);
+  const hexOf = (summary: typeof lost) => Buffer.from(summary?.sketch ?? []).toString('hex');
+  await runSql(all.b, `update summaries set sketch = '\\x0101' where id = $1`, [changed?.id]);
+  await runSql(all.b, `update summaries set sketch = '' where id = $1`, [lost?.id]);
+  expect(await findingsOf(all)).toMatchObject([
+    { type: 'content', id: changed?.id, difference: `sketch is ${hexOf(changed)} in db1, 0101 in db2` },
+    { type: 'content', id: lost?.id, difference: `sketch is ${hexOf(lost)} in db1, none in db2` },
+  ]);
+});
+
 test('finds the last bit of a value that was changed in a packed week', async () => {
   const all = await prepareEqual();
   for (const url of [all.a, all.b]) await packAll(url);
