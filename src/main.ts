@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { deleteHelp, deleteMetrics } from './commands/delete.ts';
+import { demo, demoHelp } from './commands/demo.ts';
 import { exportHelp, exportSummaries } from './commands/export.ts';
 import { collectGarbage } from './commands/gc.ts';
 import { importFile, importHelp } from './commands/import.ts';
@@ -17,7 +18,7 @@ interface Command {
 }
 
 const commands: Readonly<Record<string, Command>> = {
-  serve: { run: serve },
+  serve: { run: (config) => serve(config) },
   migrate: { run: migrateAll },
   gc: { run: collectGarbage },
   import: { run: importFile, help: importHelp },
@@ -25,6 +26,7 @@ const commands: Readonly<Record<string, Command>> = {
   repair: { run: repairOnce, help: repairHelp },
   verify: { run: verifyAll, help: verifyHelp },
   delete: { run: deleteMetrics, help: deleteHelp },
+  demo: { run: demo, help: demoHelp },
 };
 
 const usage = `usage: m2pg [${Object.keys(commands).join(' | ')}]`;

@@ -10,14 +10,21 @@ import { serveAsWorker } from './serve-as-worker.ts';
 import { serveTogether } from './serve-together.ts';
 import { createService } from './service.ts';
 
-/** Runs the service until SIGTERM or SIGINT; resolves when all that was in progress is done, or its time is up. */
-export async function serve(config: Config): Promise<void> {
+/** What is done beside serving, in a process alone: from when it listens, until it ends by itself or the signal. */
+export type Beside = (url: string, signal: AbortSignal) => Promise<void>;
+
+/**
+ * Runs the service until SIGTERM or SIGINT; resolves when all that was in progress is done, or its time is up.
+ *
+ * @throws What `beside` rejects with, when the service has stopped.
+ */
+export async function serve(config: Config, beside?: Beside): Promise<void> {
   if (cluster.isWorker) return serveAsWorker(config);
   refuseExposure(config);
-  return config.webConcurrency > 1 ? serveTogether(config) : serveAlone(config);
+  return config.webConcurrency > 1 ? serveTogether(config) : serveAlone(config, beside);
 }
 
-async function serveAlone(config: Config): Promise<void> {
+async function serveAlone(config: Config, beside: Beside = () => new Promise(() => undefined)): Promise<void> {
   const observers: Observe[] = [createLog(config.logLevel)];
   const observe: Observe = (observation) => {
     for (const observer of observers) observer(observation);
@@ -29,16 +36,19 @@ async function serveAlone(config: Config): Promise<void> {
   observers.push(service.observe);
 
   await startDatabases(opened);
-  announce(await service.listen(), config, opened, observe);
+  const port = await service.listen();
+  announce(port, config, opened, observe);
   const { databases } = opened;
   const { retentionSeconds, packAfterSeconds } = config;
   const now = () => Date.now() / 1000;
   const stopping = new AbortController();
   const maintenance = lookAfter({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
 
-  const signal = await signalled;
+  const done = beside(`http://localhost:${port}`, stopping.signal).then(() => 'done');
+  const signal = await Promise.race([signalled, done]).catch(() => 'failed');
   stopping.abort();
   await service.stop(signal, maintenance);
+  if (signal === 'failed') await done;
 }
 
 /** @throws ConfigError for a service that would be open to the world though nobody said so. */

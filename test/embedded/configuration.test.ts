@@ -35,7 +35,9 @@ test.each([[['migrat']], [['gc', 'fast']]])(
   async (args) => {
     const program = runProgram(args);
     expect(await program.exited()).toBe(1);
-    expect(program.output()).toBe('usage: m2pg [serve | migrate | gc | import | export | repair | verify | delete]\n');
+    expect(program.output()).toBe(
+      'usage: m2pg [serve | migrate | gc | import | export | repair | verify | delete | demo]\n',
+    );
   },
 );
 
