@@ -11,7 +11,7 @@ const codeOf: Readonly<Record<string, FailureCode>> = {
   '22': 'data_refused', // Data exception: trying again would not help.
   '2201B': 'invalid_pattern', // Invalid regular expression: the reader's to mend.
   '23502': 'series_missing', // A null series_id: the name is not in the dictionary yet; add it, try again.
-  '23505': 'conflict', // Unique violation, from a race between processes: try again.
+  '23505': 'conflict', // Unique violation of a primary key: stored already, or a race between processes; try again.
   '23514': 'partition_missing', // No partition for a bucket: create its week, try again.
   '23': 'data_refused', // Any other integrity violation.
   '25006': 'read_only', // A standby, or a server set read-only: readable still.
@@ -107,14 +107,22 @@ export function databaseFailure(error: unknown): Failure {
 
 function classify(error: unknown): FailureCode {
   const code = errorCode(error) ?? '';
-  // Both are 23514. Only a constraint has a name: it is an operator's, for ours can only say that a partition is missing.
-  if (code === '23514' && error instanceof DatabaseError && error.constraint) return 'data_refused';
+  if (isOfOperator(code, error)) return 'data_refused';
   const known = codeOf[code] ?? networkCodeOf[code] ?? (code.length === 5 ? codeOf[code.slice(0, 2)] : undefined);
   if (known !== undefined) return known;
   // Several addresses were tried and all failed: the first tells.
   if (error instanceof AggregateError && error.errors.length > 0) return classify(error.errors[0]);
   const message = error instanceof Error ? error.message : '';
   return driverMessages.find(([pattern]) => pattern.test(message))?.[1] ?? 'unknown';
+}
+
+/** True when a constraint refused a row that is none of ours: to try again would not help. */
+function isOfOperator(code: string, error: unknown): boolean {
+  if (!(error instanceof DatabaseError) || !error.constraint) return false;
+  // Only a constraint has a name. Ours can only say that a partition is missing.
+  if (code === '23514') return true;
+  // Ours are primary keys, each partition with its own, and those of the catalogue, when two create the same table at once.
+  return code === '23505' && error.schema !== 'pg_catalog' && !error.constraint.endsWith('_pkey');
 }
 
 function errorCode(error: unknown): string | undefined {

@@ -86,7 +86,8 @@ const noteUnits = `
   noted as (update series set units = changed.units from changed where series.id = changed.id)`;
 
 const [plain, rich] = [insertSummaries(), `${noteUnits} ${insertSummaries(['sketch'])}`];
-const unlessStored = 'on conflict do nothing';
+// With its target: what another unique index refuses, an operator's, is not stored, and must not pass for it.
+const unlessStored = 'on conflict (series_id, bucket, id) do nothing';
 
 /** By whether any of the summaries has more than its statistics, and whether any may be stored already. */
 const inserts = {
@@ -101,7 +102,7 @@ const insertNames = `
   select distinct given.name from unnest($1::text[]) as given (name)
   where not exists (select from series where series.name = given.name)
   order by given.name -- Racing writers that take locks in one order cannot deadlock.
-  on conflict do nothing`;
+  on conflict (name) do nothing`;
 
 const createWeeks = `
   select to_char(monday, 'YYYY-MM-DD') as monday from (

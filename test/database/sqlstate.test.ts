@@ -19,6 +19,14 @@ test('takes a constraint that has a name for one of the operator, and none for a
   expect(databaseFailure(Object.assign(reported('23514'), { constraint: 'modest' })).code).toBe('data_refused');
 });
 
+test.each([
+  ['summaries_20260105_pkey', 'public', 'conflict'],
+  ['pg_type_typname_nsp_index', 'pg_catalog', 'conflict'],
+  ['one_a_minute', 'public', 'data_refused'],
+])('takes a unique violation of %s in %s for %s', (constraint, schema, code) => {
+  expect(databaseFailure(Object.assign(reported('23505'), { constraint, schema })).code).toBe(code);
+});
+
 describe('takes what PostgreSQL reports', () => {
   test.each([
     ['08006', 'unreachable'],

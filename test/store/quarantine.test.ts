@@ -37,6 +37,33 @@ describe('one database that refuses a summary', () => {
     await expect(store.write([good()])).resolves.toMatchObject({ copies: 1 });
   });
 
+  test('by a unique index of its operator, takes no refusal for what is stored, also when it is sent again', async () => {
+    const url = await freshDatabaseUrl();
+    const store = createPostgresStore({ database: await freshDatabase({ url }), observe: () => undefined });
+    await store.write([good()]);
+    await runSql(url, 'truncate summaries; create unique index one_a_bucket on summaries (series_id, bucket)');
+    const [a, b, c] = [good(), summaryOf({ name: 'other' }), summaryOf({ name: 'third' })];
+    const twin = summaryOf({ bucket: a.bucket, count: 2 });
+    await expect(store.write([a, twin, b])).rejects.toMatchObject({ code: 'data_refused', problems: [{ path: '1' }] });
+    expect(await idsIn(url)).toEqual(idsOf(a, b));
+    await expect(store.write([a, b, twin, c])).rejects.toMatchObject({
+      code: 'data_refused',
+      problems: [{ path: '2' }],
+    });
+    expect(await idsIn(url)).toEqual(idsOf(a, b, c));
+    expect(await quarantineOf(url)).toEqual([{ id: twin.id, summary: twin, error: expect.stringContaining('bucket') }]);
+    await expect(store.write([a, b, c])).resolves.toMatchObject({ copies: 1 });
+  });
+
+  test('by a unique index on the names, stores the others', async () => {
+    const url = await freshDatabaseUrl();
+    const store = createPostgresStore({ database: await freshDatabase({ url }), observe: () => undefined });
+    await runSql(url, 'create unique index one_spelling on series (lower(name))');
+    const [a, shouted, b] = [good(), summaryOf({ name: good().name.toUpperCase() }), summaryOf({ name: 'other' })];
+    await expect(store.write([a, shouted, b])).rejects.toMatchObject({ problems: [{ path: '1' }] });
+    expect(await idsIn(url)).toEqual(idsOf(a, b));
+  });
+
   test('keeps the newest ten thousand of them', async () => {
     const url = await freshDatabaseUrl();
     await runSql(
