@@ -1,10 +1,8 @@
 import { ConfigError } from '../config.ts';
+import { aheadSecondsMax } from '../domain/instant.ts';
 import type { SummaryQuery } from '../domain/store.ts';
 import { createReadQuery } from '../http/views/read-query.ts';
 import { parseOptions } from './parse-options.ts';
-
-/** How far ahead a summary may be. */
-const aheadSeconds = 3_600;
 
 export interface SelectionOptions {
   /** Under which the pattern is given. */
@@ -42,7 +40,7 @@ export function parseSelection(
   };
   const { values, positionals } = parseOptions(args, options, help);
   if (positionals.length > 0) throw new ConfigError([`unexpected argument ${positionals[0]}`, help]);
-  const given = { from: '0', to: String(Math.ceil(now + aheadSeconds)), ...values, name: values[nameOption] };
+  const given = { from: '0', to: String(Math.ceil(now + aheadSecondsMax)), ...values, name: values[nameOption] };
   const parsed = createReadQuery(() => now)
     .pick({ name: true, from: true, to: true })
     .safeParse(given);

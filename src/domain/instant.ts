@@ -6,6 +6,9 @@ export const instantSpellings = 'Unix seconds, RFC 3339 such as 2030-01-31T05:12
 /** The year 9999 ends here: every later instant is a mistake, most likely of its unit. */
 const latestUnixSeconds = 253_402_300_799;
 
+/** How far ahead a bucket may be. A clock may be wrong by so much; data from further ahead would hide behind all later. */
+export const aheadSecondsMax = 3_600;
+
 /** Date, time, fraction of a second, zone: RFC 3339, or with a space and `UTC`, `+0000`, `+00` as l2met's outlet and Ruby print it. */
 const dateTime =
   /^(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):\d\d:\d\d)(\.\d{1,9})? ?([Zz]|UTC|[+-](?:[01]\d|2[0-3])(?::?\d\d)?)$/;

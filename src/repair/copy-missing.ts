@@ -15,7 +15,7 @@ import type { Span } from '../domain/store.ts';
 import type { Summary } from '../domain/summary.ts';
 import type { Copy, Slice } from './copy.ts';
 import { type CoveredBy, deleteAgain } from './deletions.ts';
-import { type Fingerprint, fingerprintsOf, isSameEverywhere } from './fingerprints.ts';
+import { fingerprintsOf, isSameEverywhere, spanOf } from './fingerprints.ts';
 
 /** Some ten megabytes of them. What there is beyond is found at the next look. */
 const groupsMax = 50_000;
@@ -83,21 +83,11 @@ async function findDiffering(slice: Slice, widthSeconds: number, options: CopyMi
   const groups: Group[] = [];
   for await (const row of fingerprintsOf(copies, { ...slice, namePattern, widthSeconds, isOfContent: false })) {
     if (isSameEverywhere(row)) continue;
-    groups.push(groupOf(row.filter((fingerprint) => fingerprint !== undefined)));
+    const known = row.filter((fingerprint) => fingerprint !== undefined);
+    groups.push({ ...spanOf(known), count: Math.max(...known.map(({ count }) => count)) });
     if (groups.length === groupsMax) break;
   }
   return groups;
-}
-
-function groupOf(fingerprints: readonly Fingerprint[]): Group {
-  const [first] = fingerprints;
-  if (first === undefined) throw new Error('BUG: a group that no database has');
-  return {
-    name: first.name,
-    from: Math.min(...fingerprints.map(({ earliest }) => earliest)),
-    to: Math.max(...fingerprints.map(({ latest }) => latest)),
-    count: Math.max(...fingerprints.map(({ count }) => count)),
-  };
 }
 
 /** Small groups together, large ones in parts of equal time. */

@@ -1,3 +1,4 @@
+import { createBackOff } from '../database/back-off.ts';
 import type { Database } from '../database/database.ts';
 import { toFailure } from '../domain/failure.ts';
 import type { Store } from '../domain/store.ts';
@@ -23,22 +24,17 @@ export interface Slice {
 }
 
 /** A database that takes no copies costs the others this often a look at what it lacks. */
-const firstPauseMs = 2_000;
-const pauseMaxMs = 20_000;
+const pauses = { firstMs: 2_000, maxMs: 20_000 };
 
 /** Makes a database one that can be repaired, on connections of their own. */
 export function createCopy({ database, observe }: PostgresStoreOptions): Copy {
-  let pauseMs = firstPauseMs;
-  let restsUntilMs = 0;
+  const backOff = createBackOff(pauses);
 
   const noting = async <Value>(work: Promise<Value>): Promise<Value> => {
     try {
       return await work;
     } catch (error) {
-      if (!isMended(toFailure(error).code)) {
-        restsUntilMs = performance.now() + pauseMs;
-        pauseMs = Math.min(pauseMaxMs, pauseMs * 2);
-      }
+      if (!isMended(toFailure(error).code)) backOff.noteFailure();
       throw error;
     }
   };
@@ -51,15 +47,13 @@ export function createCopy({ database, observe }: PostgresStoreOptions): Copy {
       return { read: (rowsMax) => noting(cursor.read(rowsMax)), close: cursor.close };
     },
   };
-  const isIn = (...states: string[]) => states.includes(database.status().state) && performance.now() >= restsUntilMs;
+  const isIn = (...states: string[]) => states.includes(database.status().state) && backOff.isOver();
   return {
     database: asRepair,
     store: createPostgresStore({ database: asRepair, observe }),
     isReadable: () => isIn('up', 'read_only'),
     isWritable: () => isIn('up'),
-    noteSuccess() {
-      pauseMs = firstPauseMs;
-    },
+    noteSuccess: backOff.noteSuccess,
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import type { RowCursor, Statement } from '../database/pools.ts';
 import { compareBytes } from '../domain/compare-bytes.ts';
+import type { Span } from '../domain/store.ts';
 import { statisticNames } from '../domain/summary.ts';
 import type { Copy, Slice } from './copy.ts';
 
@@ -68,6 +69,17 @@ export function isSameEverywhere([first, ...others]: readonly (Fingerprint | und
   return others.every(
     (other) => other?.hash === first?.hash && other?.count === first?.count && other?.content === first?.content,
   );
+}
+
+/** From the first summary to the last, of one series and slice in whatever databases have something of it; at least one. */
+export function spanOf(fingerprints: readonly Fingerprint[]): Span {
+  const [first] = fingerprints;
+  if (first === undefined) throw new Error('BUG: a slice that no database has');
+  return {
+    name: first.name,
+    from: Math.min(...fingerprints.map(({ earliest }) => earliest)),
+    to: Math.max(...fingerprints.map(({ latest }) => latest)),
+  };
 }
 
 function compare(a: Fingerprint, b: Fingerprint): number {

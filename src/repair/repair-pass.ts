@@ -11,6 +11,7 @@
  * What is older than the retention is left alone: a week that one database has dropped does not come back from another.
  */
 import { toFailure } from '../domain/failure.ts';
+import { aheadSecondsMax } from '../domain/instant.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Copy, Slice } from './copy.ts';
 import { copyMissing } from './copy-missing.ts';
@@ -25,7 +26,7 @@ const minuteSeconds = 60;
 const defaultRestMs = 3_000;
 
 /** Of summaries that are ahead of time: as far as they are taken, and an hour of clocks that differ. */
-const aheadSeconds = 2 * hourSeconds;
+const aheadSeconds = aheadSecondsMax + hourSeconds;
 
 /** Neighbours are copied together, so that a long outage does not take a thousand small steps. */
 const joinedSecondsMax = 6 * hourSeconds;

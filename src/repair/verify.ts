@@ -11,7 +11,7 @@ import type { Span } from '../domain/store.ts';
 import { type Summary, statisticNames } from '../domain/summary.ts';
 import { compareTallies, type Tallies, type Tally, type WrongTally } from './compare-tallies.ts';
 import type { Copy, Slice } from './copy.ts';
-import { type Fingerprint, fingerprintsOf, isSameEverywhere } from './fingerprints.ts';
+import { type Fingerprint, fingerprintsOf, isSameEverywhere, spanOf } from './fingerprints.ts';
 
 const hourSeconds = 3_600;
 const daySeconds = 86_400;
@@ -139,14 +139,6 @@ function add(tally: MutableTally | undefined, fingerprint: Fingerprint | undefin
   if (tally === undefined || fingerprint === undefined) return;
   tally.count += fingerprint.count;
   tally.hash ^= BigInt(fingerprint.hash);
-}
-
-function spanOf(fingerprints: readonly Fingerprint[]): Span {
-  return {
-    name: fingerprints[0]?.name ?? '',
-    from: Math.min(...fingerprints.map(({ earliest }) => earliest)),
-    to: Math.max(...fingerprints.map(({ latest }) => latest)),
-  };
 }
 
 async function findInGroups(spans: readonly Span[], options: VerifyOptions): Promise<Finding[]> {

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { instantSpellings, millisecondsHint, parseInstant } from '../../domain/instant.ts';
+import { aheadSecondsMax, instantSpellings, millisecondsHint, parseInstant } from '../../domain/instant.ts';
 import { binsOf, type Sketch, sketchOf } from '../../domain/sketch.ts';
 import { sketchFromProto, sketchToProto } from '../../domain/sketch-proto.ts';
 import { type Content, isUnits, statisticNames, unitsBytesMax } from '../../domain/summary.ts';
@@ -12,9 +12,6 @@ const countMax = 2 ** 53;
 
 /** The size of a key of the dictionary's index is bounded; names this long are mistakes. */
 const nameBytesMax = 255;
-
-/** A clock may be wrong by so much; data from further ahead would hide behind every later summary. */
-const aheadSecondsMax = 3_600;
 
 /** Older data is a mistake of a clock or a unit; every week that holds any is a partition. */
 const ageSecondsMax = 10 * 365.25 * 86_400;
