@@ -5,6 +5,7 @@ import { createDatabase, type Database } from '../database/database.ts';
 import { applyDeletion, noteDeletions, type Run, readDeletions, unsettledDeletions } from '../database/deletions.ts';
 import type { DatabaseStatus } from '../database/health.ts';
 import { createIdentities } from '../database/identities.ts';
+import { withTimeout } from '../database/with-timeout.ts';
 import type { Observe } from '../domain/observation.ts';
 import { lockFolder } from '../embedded/folder-lock.ts';
 import { type EmbeddedServer, startEmbeddedServer } from '../embedded/server.ts';
@@ -94,7 +95,10 @@ async function deleteFirst(run: Run, others: readonly Database[]): Promise<void>
   const endMs = performance.now() + deleteFirstMs;
   const up = others.filter((other) => other.status().state === 'up');
   const known = await Promise.allSettled(
-    up.map((other) => readDeletions((text, values = []) => other.query('maintain', { text, values }))),
+    up.map((other) => {
+      const deletions = readDeletions((text, values = []) => other.query('read', { text, values }));
+      return withTimeout(deletions, deleteFirstMs);
+    }),
   );
   await noteDeletions(
     run,

@@ -70,18 +70,19 @@ export function createDeleter({ copies, acks, now }: DeleterOptions): Deleter {
  * Gives every database the deletions that the others know, and applies those that are not applied.
  *
  * @param mayGoOn Asked after each step.
- * @returns All deletions.
+ * @returns What reads all deletions. They may be many, and usually nobody asks for them.
  * @throws Failure when a database does not answer.
  */
 export async function syncDeletions(
   copies: readonly Copy[],
   mayGoOn: () => boolean | Promise<boolean>,
-): Promise<Deletion[]> {
+): Promise<() => Promise<readonly Deletion[]>> {
   const digests = await Promise.all(copies.map((copy) => digestDeletions(runOn(copy))));
   const isSame = digests.every(({ digest }) => digest === digests[0]?.digest);
   const first = copies[0];
   if (isSame && first && digests.every(({ unsettled }) => unsettled === 0)) {
-    return digests[0]?.digest.startsWith('0:') ? [] : readDeletions(runOn(first));
+    const areNone = digests[0]?.digest.startsWith('0:');
+    return async () => (areNone ? [] : readDeletions(runOn(first)));
   }
   const known = await Promise.all(copies.map((copy) => readDeletions(runOn(copy))));
   const all = [...new Map(known.flat().map((deletion) => [deletion.id, deletion])).values()];
@@ -98,7 +99,7 @@ export async function syncDeletions(
       }
     }),
   );
-  return all;
+  return async () => all;
 }
 
 /** Tells which deletion covers a summary, if any does. */

@@ -105,12 +105,13 @@ export function createRepair(options: RepairOptions): Repair {
   return {
     async pass(mayGoOn = async () => true) {
       const readable = copies.filter((copy) => copy.isReadable());
-      const deletions = options.isDryRun ? [] : await syncDeletions(readable, mayGoOn);
+      const readDeletions = options.isDryRun ? async () => [] : await syncDeletions(readable, mayGoOn);
       if (readable.length < 2) return { differing: 0, missing: {}, hasFailed: false, untried: [] };
       const differing = await findDifferingSlices(readable, rangeOf(options));
       observe({ type: 'repair_looked', missing: countMissing(readable, differing), slices: differing.length });
       const due = joinNeighbours(dueSlices.due(differing, performance.now()));
-      const found = await repairAll(due, { readable, coveredBy: coverage(deletions) }, mayGoOn);
+      const coveredBy = coverage(due.length > 0 ? await readDeletions() : []);
+      const found = await repairAll(due, { readable, coveredBy }, mayGoOn);
       for (const copy of readable) if (copy.isReadable()) copy.noteSuccess();
       return { differing: differing.length, ...found, untried: dueSlices.untried() };
     },

@@ -1,8 +1,10 @@
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { runToEnd } from '../support/finished-program.ts';
 import { createFragileServers, type FragileServer } from '../support/fragile-server.ts';
 import { runSql } from '../support/fresh-database.ts';
-import { point, read, write } from '../support/service-client.ts';
+import { startProxiedService } from '../support/proxied-service.ts';
+import { point, read, statesOf, write } from '../support/service-client.ts';
 import { eventually, type Service, startService } from '../support/service-process.ts';
 
 // Each runs the program several times.
@@ -63,6 +65,18 @@ test('a metric that was deleted while a database was away is gone there too when
   await servers[1].start();
   await eventually(async () => expect(await read(second, {})).toMatchObject({ count: 0, complete: 'true' }));
   expect(await namesIn(urls[1] as URL)).toEqual([]);
+});
+
+test('a database that cannot say what was deleted keeps another from its return for seconds, not for a minute', async () => {
+  const { service, urls, proxies } = await startProxiedService({ count: 2 });
+  await proxies[1]?.set('refuse');
+  await eventually(async () => expect(await statesOf(service)).toEqual(['up', 'down']));
+  const client = new Client({ connectionString: urls[0]?.href });
+  await client.connect();
+  onTestFinished(() => client.end());
+  await client.query('begin; lock table deletions');
+  await proxies[1]?.set('pass');
+  await eventually(async () => expect(await statesOf(service)).toEqual(['up', 'up']), 15_000);
 });
 
 test('what is wrong with a deletion is said, and nothing is deleted', async () => {

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { v4, v7 } from 'uuid';
 import { expect, test } from 'vitest';
+import type { Database } from '../../src/database/database.ts';
 import { rollUpOnce } from '../../src/database/roll-up.ts';
 import type { DeletionRequest } from '../../src/domain/deletion.ts';
+import type { Copy } from '../../src/repair/copy.ts';
 import { createDeleter, syncDeletions } from '../../src/repair/deletions.ts';
 import { verify } from '../../src/repair/verify.ts';
 import { type Copies, prepareCopies } from '../support/copies.ts';
@@ -100,6 +102,27 @@ test('is known to a database that was restored from before it, and to one that i
   await all.copies[1]?.store.write(summaries);
   await all.repair();
   for (const url of all.urls) expect(await namesIn(url)).toEqual(['b 10']);
+});
+
+test('is read by repair only when something is to be copied', async () => {
+  const all = await prepareCopies(2);
+  const summaries = minutes(10);
+  await deleteOn(all, [0, 1], { name: 'a', ...everything });
+  for (const url of all.urls) await runSql(url, 'update deletions set settled_at = now()');
+  let reads = 0;
+  const copies = all.copies.map((copy): Copy => {
+    const query: Database['query'] = (purpose, statement) => {
+      if (statement.text.includes('"deletedAt"')) reads += 1;
+      return copy.database.query(purpose, statement);
+    };
+    return { ...copy, database: { ...copy.database, query } };
+  });
+  await all.repair({ copies });
+  expect(reads).toBe(0);
+  await all.copies[1]?.store.write(summaries);
+  await all.repair({ copies });
+  expect(reads).toBeGreaterThan(0);
+  expect(await namesIn(all.urls[0] as URL)).toEqual(['b 10']);
 });
 
 test('is refused when too few databases can note it', async () => {
