@@ -1,8 +1,10 @@
 import { hash, timingSafeEqual } from 'node:crypto';
+import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { Failure } from '../domain/failure.ts';
 import type { Scope, Token } from '../domain/token.ts';
+import { problemAnswer } from './problem.ts';
 
 /** What each route needs. One that is not listed needs `admin`: a route that was forgotten here is open to few. */
 const scopeOf: Readonly<Record<string, Scope | 'open'>> = {
@@ -47,6 +49,20 @@ export function requireToken(tokens: readonly Token[]): MiddlewareHandler {
     if (scopes.includes(needed) || scopes.includes('admin')) return next();
     throw new Failure('forbidden', `this token may ${scopes.join(' and ')}; one is needed that may ${needed}`);
   };
+}
+
+/** Adds to the OpenAPI document what whoever lacks a token is answered, on each route that needs one. */
+export function documentTokens({ openAPIRegistry }: OpenAPIHono): void {
+  for (const definition of openAPIRegistry.definitions) {
+    if (definition.type !== 'route') continue;
+    const { method, path, responses } = definition.route;
+    const needed = scopeOf[`${method.toUpperCase()} ${path}`] ?? 'admin';
+    if (needed === 'open') continue;
+    Object.assign(responses, {
+      401: problemAnswer('No token, or one that is not known.'),
+      403: problemAnswer(`A token that may not ${needed}.`),
+    });
+  }
 }
 
 function scopeNeeded(c: Context): Scope | 'open' {

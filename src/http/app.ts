@@ -4,7 +4,7 @@ import { routePath } from 'hono/route';
 import { Failure, invalidRequest, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Token } from '../domain/token.ts';
-import { requireToken } from './access.ts';
+import { documentTokens, requireToken } from './access.ts';
 import { createBodyLimits } from './body.ts';
 import { addDeleteRoute, type DeleteRouteOptions } from './delete-route.ts';
 import { addDocsRoutes } from './docs-routes.ts';
@@ -60,6 +60,7 @@ export function createApp({
   addDeleteRoute(app, options);
   addOperationRoutes(app, operation);
   addDocsRoutes(app, version);
+  if (tokens.length > 0) documentTokens(app);
 
   const paths = new Map(Object.entries(Object.groupBy(app.routes, ({ path }) => path)));
   app.notFound((c) => {

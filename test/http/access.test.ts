@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Token } from '../../src/domain/token.ts';
+import { type OpenApi, operationsOf } from '../support/openapi.ts';
 import { createTestApp, problemOf, validSummary } from '../support/test-app.ts';
 
 const tokens: readonly Token[] = [
@@ -85,6 +86,21 @@ describe('a service with tokens', () => {
         (path) => `GET ${path}`,
       ),
     );
+  });
+
+  test('documents what it answers without a token and with one of another scope, where one is needed', async () => {
+    const refusalsIn = async (options: { tokens?: readonly Token[] }) => {
+      const { app } = createTestApp(options);
+      const document = (await (await app.request('/openapi.json')).json()) as OpenApi;
+      return operationsOf(document).map(({ method, path, statuses }) => ({
+        route: `${method} ${path}`,
+        refusals: statuses.filter((status) => status === 401 || status === 403),
+      }));
+    };
+    for (const { route, refusals } of await refusalsIn({ tokens })) {
+      expect([route, refusals]).toEqual([route, /healthy|ready/.test(route) ? [] : [401, 403]]);
+    }
+    for (const { refusals } of await refusalsIn({})) expect(refusals).toEqual([]);
   });
 
   test('a route that nobody thought of needs admin', async () => {

@@ -59,12 +59,14 @@ const call = fc.constantFrom(...operations).chain((operation) => {
 
 type Call = typeof call extends fc.Arbitrary<infer Value> ? Value : never;
 
-async function make({ operation, query, headers, json, isCompressed }: Call): Promise<Response> {
+async function make({ app }: typeof tested, call: Call, more: Record<string, string> = {}): Promise<Response> {
+  const { operation, query, json, isCompressed } = call;
   const { method, path } = operation;
+  const headers = { ...call.headers, ...more };
   const target = `${path}?${new URLSearchParams(query as [string, string][])}`;
-  if (method === 'GET') return tested.app.request(target, { method, headers });
-  const body = isCompressed && /gzip/i.test(headers['Content-Encoding'] ?? '') ? gzipSync(json) : json;
-  return tested.app.request(target, { method, headers, body });
+  if (method === 'GET') return app.request(target, { method, headers });
+  const body = isCompressed && /gzip/i.test(call.headers['Content-Encoding'] ?? '') ? gzipSync(json) : json;
+  return app.request(target, { method, headers, body });
 }
 
 /** Every refusal says what was wrong, as a problem. */
@@ -86,7 +88,7 @@ test('any call of the OpenAPI document, right or nearly so, gets an answer that 
   const seen = new Set<string>();
   await fc.assert(
     fc.asyncProperty(call, async (given) => {
-      const response = await make(given);
+      const response = await make(tested, given);
       const { method, path, statuses } = given.operation;
       expect(statuses).toContain(response.status);
       expect(response.status).toBeLessThan(500);
@@ -105,6 +107,31 @@ test('any call of the OpenAPI document, right or nearly so, gets an answer that 
   expect([...seen]).toEqual(
     expect.arrayContaining([400, 415, 422].map((status) => `POST /metrics ${status}`).concat('GET /metrics 422')),
   );
+});
+
+test('any call with any token, where tokens are needed, gets an answer that the document tells of', async () => {
+  const tokens = (['read', 'write', 'admin'] as const).map((scope) => ({ scope, secret: `${scope}-0123456789abcdef` }));
+  const guarded = createTestApp({ tokens });
+  const documented = operationsOf((await (await guarded.app.request('/openapi.json')).json()) as OpenApi);
+  const authorization = fc.oneof(
+    fc.constantFrom(...tokens.map(({ secret }) => `Bearer ${secret}`), 'Bearer x', 'Basic OjpAOg==', ''),
+    headerText,
+  );
+  const seen = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(call, authorization, async (given, Authorization) => {
+      const response = await make(guarded, given, { Authorization });
+      const { method, path } = given.operation;
+      const statuses = documented.find((one) => one.method === method && one.path === path)?.statuses;
+      expect(statuses).toContain(response.status);
+      if (response.status >= 400) await expectProblem(response);
+      seen.add(`${method} ${path} ${response.status}`);
+    }),
+    { numRuns: 1_000 },
+  );
+  for (const route of ['POST /metrics', 'GET /metrics', 'DELETE /metrics', 'GET /-/status', 'GET /-/metrics']) {
+    expect([...seen]).toEqual(expect.arrayContaining([`${route} 401`, `${route} 403`]));
+  }
 });
 
 test('any method and any path get 2xx or 4xx', async () => {
