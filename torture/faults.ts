@@ -6,7 +6,7 @@
  * then every acknowledged summary is in another database too.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Ground } from './ground.ts';
+import { type Ground, smallDiskAt } from './ground.ts';
 import type { Random } from './random.ts';
 
 /** Undoes a fault. */
@@ -17,8 +17,13 @@ export interface Fault {
   readonly of: 'database' | 'link' | 'databases' | 'service';
   /** Data is lost: see above. */
   readonly isDestructive?: boolean;
-  /** @param target Index of the database or service. */
-  begin(ground: Ground, target: number, random: Random): Promise<Heal>;
+  /** The only one that it can happen to. */
+  readonly target?: number;
+  /**
+   * @param target Index of the database or service.
+   * @returns Undefined: it cannot happen here.
+   */
+  begin(ground: Ground, target: number, random: Random): Promise<Heal | undefined>;
 }
 
 const serverOf = ({ servers }: Ground, target: number) => {
@@ -203,6 +208,15 @@ export const faults: readonly Fault[] = [
       };
       await set('on');
       return () => set('off');
+    },
+  },
+  {
+    name: 'disk-full',
+    of: 'database',
+    target: smallDiskAt,
+    async begin(ground, target) {
+      const server = serverOf(ground, target);
+      return (await server.fillDisk()) ? server.freeDisk : undefined;
     },
   },
   {

@@ -11,6 +11,9 @@ import { createTortureService, type TortureService } from './service.ts';
 const databases = 3;
 const services = 3;
 
+/** Index of the database whose disk can be filled up. */
+export const smallDiskAt = 1;
+
 export const writeTimeoutMs = 2_000;
 export const readTimeoutMs = 3_000;
 
@@ -32,14 +35,38 @@ export interface GroundOptions {
   readonly random: Random;
 }
 
-/** Starts everything. */
-export async function prepareGround({ root, writeAcks, random }: GroundOptions): Promise<Ground> {
+/** Starts everything; what was started is closed again when something of it does not start. */
+export async function prepareGround(options: GroundOptions): Promise<Ground> {
+  const closers: Closer[] = [];
+  const close = async () => {
+    for (const closeOne of closers.splice(0).toReversed()) await closeOne();
+  };
+  try {
+    return { ...(await startGround(options, closers)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+type Closer = () => Promise<unknown>;
+
+/** @param closers Gets what closes each thing that was started, in the order in which they were. */
+async function startGround(
+  { root, writeAcks, random }: GroundOptions,
+  closers: Closer[],
+): Promise<Omit<Ground, 'close'>> {
   const folder = await mkdtemp(join(tmpdir(), 'm2pg-torture-'));
+  closers.push(() => rm(folder, { recursive: true, force: true }));
   const names = Array.from({ length: databases }, (_, index) => `db${index + 1}`);
-  const servers = await Promise.all(names.map((name) => startTortureServer(folder, name)));
+  const servers = await startAll(
+    names.map((name, index) => startTortureServer(folder, name, { hasSmallDisk: index === smallDiskAt })),
+    (server) => closers.push(() => server.remove()),
+  );
   const links = await Promise.all(
     Array.from({ length: services }, () => Promise.all(servers.map(({ url }) => openTcpLink(url)))),
   );
+  closers.push(() => Promise.all(links.flat().map((link) => link.close())));
   const environment = {
     WRITE_ACKS: String(writeAcks),
     WRITE_TIMEOUT_MS: String(writeTimeoutMs),
@@ -52,7 +79,8 @@ export async function prepareGround({ root, writeAcks, random }: GroundOptions):
       return createTortureService({ root, port: await findFreePort(), logFile, environment });
     }),
   );
-  const ground: Ground = {
+  closers.push(() => Promise.all(all.map((service) => service.end('SIGKILL'))));
+  const ground: Omit<Ground, 'close'> = {
     folder,
     servers,
     services: all,
@@ -62,16 +90,23 @@ export async function prepareGround({ root, writeAcks, random }: GroundOptions):
       const order = urls.map((url) => ({ url, at: random.next() })).toSorted((a, b) => a.at - b.at);
       await all[index]?.start(order.map(({ url }) => url));
     },
-    async close() {
-      await Promise.all(all.map((service) => service.end('SIGKILL')));
-      await Promise.all(links.flat().map((link) => link.close()));
-      for (const server of servers) server.thaw();
-      await Promise.all(servers.map((server) => server.kill()));
-      await rm(folder, { recursive: true, force: true });
-    },
   };
-  await Promise.all(all.map((_, index) => ground.startService(index)));
+  await startAll(all.map((_, index) => ground.startService(index)));
   return ground;
+}
+
+/**
+ * Waits for all of them, also when one fails: what starts afterwards, nobody would close.
+ *
+ * @param onStarted Is told of each that has started.
+ * @throws What the first one that fails rejects with.
+ */
+async function startAll<Started>(
+  starts: readonly Promise<Started>[],
+  onStarted: (started: Started) => unknown = () => undefined,
+): Promise<Started[]> {
+  for (const start of await Promise.allSettled(starts)) if (start.status === 'fulfilled') onStarted(start.value);
+  return Promise.all(starts);
 }
 
 async function findFreePort(): Promise<number> {

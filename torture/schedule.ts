@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Fault, faults, type Heal } from './faults.ts';
+import { type Fault, faults } from './faults.ts';
 import type { Ground } from './ground.ts';
 import type { FaultOperation } from './history.ts';
 import type { Random } from './random.ts';
@@ -41,7 +41,8 @@ function allowed({ only, writeAcks }: ScheduleOptions): Fault[] {
 }
 
 /** Mostly one, sometimes two, now and then all three. */
-function targetsOf({ of }: Fault, random: Random): number[] {
+function targetsOf({ of, target }: Fault, random: Random): number[] {
+  if (target !== undefined) return [target];
   const chance = random.next();
   if (of === 'databases') return [0];
   const count = chance < 0.6 || of === 'service' ? 1 : chance < 0.85 ? 2 : 3;
@@ -54,6 +55,7 @@ async function happen(fault: Fault, target: number, options: ScheduleOptions): P
   const lastsMs = durationMinMs + random.below(durationMaxMs - durationMinMs);
   const beganMs = clock();
   const heal = await fault.begin(ground, target, random);
+  if (!heal) return;
   await sleep(lastsMs);
   await heal();
   for (const name of targetNames(fault, target)) {
@@ -71,8 +73,8 @@ async function destroy(fault: Fault, options: ScheduleOptions): Promise<void> {
   }
   const target = random.below(3);
   const beganMs = clock();
-  const heal: Heal = await fault.begin(ground, target, random);
-  await heal();
+  const heal = await fault.begin(ground, target, random);
+  await heal?.();
   onFault({ type: 'fault', fault: fault.name, target: `db${target + 1}`, beganMs, endedMs: clock() });
 }
 

@@ -1,9 +1,11 @@
 import { randomInt } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { chown, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { startEmbeddedServer } from '../src/embedded/server.ts';
+import { findServerUser } from '../src/embedded/server-user.ts';
 import { childrenOf, killFamily, signalFamily, signalProcess } from '../test/support/processes.ts';
+import { mountSmallDisk, type SmallDisk } from '../test/support/small-disk.ts';
 
 /** What is acknowledged must be on disk: nothing is switched off that makes it so. Few connections, to be used up. */
 const settings = { max_connections: '60' };
@@ -25,15 +27,33 @@ export interface TortureServer {
   empty(): Promise<void>;
   /** Runs SQL as superuser, past everything in between. */
   run(text: string, values?: unknown[]): Promise<Record<string, unknown>[]>;
+  /** Leaves no room for another row; false where it has no small disk of its own. */
+  fillDisk(): Promise<boolean>;
+  freeDisk(): Promise<void>;
+  /** Ends it, whatever was done to it. */
+  remove(): Promise<void>;
   /** A connection that stays. */
   connect(): Promise<pg.Client>;
 }
 
+/** Room for the summaries of ten minutes. What fills it up is held in memory. */
+const diskMegabytes = 128;
+
+export interface TortureServerOptions {
+  /** Its tables are to be on a small disk of their own, where this user may mount one. */
+  readonly hasSmallDisk?: boolean;
+}
+
 /** Starts one with its data in a folder. */
-export async function startTortureServer(folder: string, name: string): Promise<TortureServer> {
+export async function startTortureServer(
+  folder: string,
+  name: string,
+  { hasSmallDisk = false }: TortureServerOptions = {},
+): Promise<TortureServer> {
   const port = String(randomInt(15_000, 32_000));
   const startOnPort = () => startEmbeddedServer(folder, name, { ...settings, port });
   let server = await startOnPort();
+  let disk: SmallDisk | undefined;
   const connect = async () => {
     const client = new pg.Client({
       connectionString: server.url.href,
@@ -44,7 +64,18 @@ export async function startTortureServer(folder: string, name: string): Promise<
     await client.connect();
     return client;
   };
-  return {
+  const run = async (text: string, values: unknown[] = []) => {
+    const client = await connect();
+    try {
+      return (await client.query(text, values)).rows;
+    } finally {
+      await client.end();
+    }
+  };
+  const thaw = () => {
+    for (const member of [...childrenOf(server.pid), server.pid]) signalProcess(member, 'SIGCONT');
+  };
+  const tortured: TortureServer = {
     name,
     url: server.url,
     shutDown: () => server.stop(),
@@ -58,18 +89,42 @@ export async function startTortureServer(folder: string, name: string): Promise<
     },
     freeze: () => void signalFamily(server.pid, 'SIGSTOP'),
     freezePostmaster: () => signalProcess(server.pid, 'SIGSTOP'),
-    thaw() {
-      for (const member of [...childrenOf(server.pid), server.pid]) signalProcess(member, 'SIGCONT');
+    thaw,
+    async empty() {
+      await rm(join(folder, name), { recursive: true });
+      // What it is made of anew knows no tablespace.
+      await disk?.remove();
+      disk = undefined;
     },
-    empty: () => rm(join(folder, name), { recursive: true }),
-    async run(text, values = []) {
-      const client = await connect();
-      try {
-        return (await client.query(text, values)).rows;
-      } finally {
-        await client.end();
-      }
+    run,
+    async fillDisk() {
+      await disk?.fill();
+      return disk !== undefined;
+    },
+    freeDisk: async () => void (await disk?.free()),
+    async remove() {
+      thaw();
+      await killFamily(server.pid);
+      await disk?.remove();
     },
     connect,
   };
+  try {
+    disk = hasSmallDisk ? await mountSmallDisk(diskMegabytes) : undefined;
+    if (disk) await moveTables(disk, run);
+  } catch (error) {
+    await tortured.remove();
+    throw error;
+  }
+  return tortured;
+}
+
+/** All tables that will be made; not the log of writes, without which a server stops. */
+async function moveTables({ path }: SmallDisk, run: TortureServer['run']): Promise<void> {
+  const location = join(path, 'tables');
+  await mkdir(location);
+  const user = await findServerUser(location);
+  if (user) await chown(location, user.uid, user.gid);
+  await run(`create tablespace small location '${location}'`);
+  await run('alter role m2pg set default_tablespace = small');
 }

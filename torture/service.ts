@@ -43,7 +43,8 @@ export function createTortureService({ root, port, logFile, environment }: Tortu
       closeSync(log);
       child = started;
       while (!(await isHealthy(port))) {
-        if (started.exitCode !== null) throw new Error(`a service did not start; see ${logFile}`);
+        if (started.exitCode !== null || started.signalCode !== null)
+          throw new Error(`a service did not start; see ${logFile}`);
         await sleep(50);
       }
     },
