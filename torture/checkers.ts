@@ -32,6 +32,12 @@ export interface Limits {
 /** After a fault was healed, a database may need so long to be in use again. */
 const graceMs = 6_000;
 
+/** What refuses us, or has no room, is tried ever more rarely, every quarter of a minute and a quarter more at last. */
+const stubbornGraceMs = 20_000;
+const stubborn: readonly string[] = ['role-locked-out', 'disk-full'];
+
+const graceMsAfter = ({ fault }: FaultOperation) => (stubborn.includes(fault) ? stubbornGraceMs : graceMs);
+
 /** The share of tries that may fail although enough databases were as they should be. */
 const unavailableMax = 0.001;
 
@@ -134,7 +140,7 @@ function isExpected(
   faults: readonly FaultOperation[],
   evidence: Evidence,
 ): boolean {
-  const near = faults.filter((fault) => fault.beganMs <= endedMs && fault.endedMs + graceMs >= beganMs);
+  const near = faults.filter((fault) => fault.beganMs <= endedMs && fault.endedMs + graceMsAfter(fault) >= beganMs);
   const databases = new Set(near.filter(({ target }) => target.startsWith('db')).map(({ target }) => target));
   const isServiceHit = near.some(({ target }) => target === `service${service + 1}`);
   return !isServiceHit && evidence.contents.length - databases.size >= evidence.writeAcks;

@@ -129,8 +129,10 @@ test('any call with any token, where tokens are needed, gets an answer that the 
     }),
     { numRuns: 1_000 },
   );
-  for (const route of ['POST /metrics', 'GET /metrics', 'DELETE /metrics', 'GET /-/status', 'GET /-/metrics']) {
-    expect([...seen]).toEqual(expect.arrayContaining([`${route} 401`, `${route} 403`]));
+  const needy = documented.filter(({ statuses }) => statuses.includes(401));
+  expect(needy.length).toBeGreaterThanOrEqual(5);
+  for (const { method, path } of needy) {
+    expect([...seen]).toEqual(expect.arrayContaining([`${method} ${path} 401`, `${method} ${path} 403`]));
   }
 });
 

@@ -96,6 +96,10 @@ test('finds tries that failed although enough databases and their service were a
   expect(findUnavailable(evidence([failed, fault('db1'), fault('db2')], contents))).toHaveLength(2);
   expect(findUnavailable(evidence([failed, fault('db1'), fault('db2'), fault('db3')], contents))).toEqual([]);
   expect(findUnavailable(evidence([failed, fault('service1')], contents))).toEqual([]);
+  const later = write(tryOf({ status: 503, beganMs: 15_000, endedMs: 15_010 }));
+  const all = (name: string) => ['db1', 'db2', 'db3'].map((target) => fault(target, { fault: name }));
+  expect(findUnavailable(evidence([later, ...all('kill')], contents))).toHaveLength(2);
+  expect(findUnavailable(evidence([later, ...all('role-locked-out')], contents))).toEqual([]);
   expect(findUnavailable(evidence([write(tryOf({ status: undefined })), fault('service2')], contents))).toHaveLength(2);
 });
 
