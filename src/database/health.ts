@@ -24,6 +24,8 @@ export type DatabaseState = 'starting' | 'up' | 'read_only' | 'down' | 'refused'
 export interface DatabaseStatus {
   readonly name: string;
   readonly state: DatabaseState;
+  /** When it began to be so, as ISO 8601; null: it has not been reached yet. */
+  readonly since: string | null;
   /** The last failure of a look, a write or a read; null: none since start. */
   readonly lastFailure: { readonly code: string; readonly message: string; readonly at: string } | null;
   readonly roundTripMs: number | null;
@@ -63,6 +65,7 @@ export function createHealth(options: HealthOptions): Health {
   const { name, observe } = options;
   const writePause = createWritePause();
   let state: DatabaseState = 'starting';
+  let since: Date | undefined;
   let inspection: Inspection | undefined;
   let failed: { failure: Failure; at: Date } | undefined;
   let succeededAtMs = Number.NEGATIVE_INFINITY;
@@ -70,6 +73,10 @@ export function createHealth(options: HealthOptions): Health {
 
   const noteFailed = (failure: Failure) => {
     failed = { failure, at: new Date() };
+  };
+  const become = (next: DatabaseState) => {
+    if (state !== next) since = new Date();
+    state = next;
   };
   const dropPools = async (closeWithinMs = graceMs) => {
     const dropped = pools;
@@ -87,7 +94,8 @@ export function createHealth(options: HealthOptions): Health {
         // Sessions keep the default, read-only or not, that they began with.
         void dropPools(statementMaxMs);
       }
-      [state, inspection] = [next, found];
+      become(next);
+      inspection = found;
       pools ??= openPools(options, attempt);
     },
     goDown(failure) {
@@ -95,7 +103,7 @@ export function createHealth(options: HealthOptions): Health {
       if (isOfLooking(failure) && performance.now() - succeededAtMs < recentMs) return;
       const next = isRefusal(failure) ? 'refused' : 'down';
       if (state !== next) observe({ type: 'database_down', database: name, failure });
-      state = next;
+      become(next);
       // Connections to a server that went away are of no use when it returns.
       void dropPools();
     },
@@ -122,7 +130,9 @@ export function createHealth(options: HealthOptions): Health {
     dropPools,
     status: () => ({
       name,
-      state: state === 'up' && !writePause.isOver() ? 'read_only' : state,
+      ...(state === 'up' && !writePause.isOver()
+        ? { state: 'read_only', since: writePause.since() ?? null }
+        : { state, since: since?.toISOString() ?? null }),
       ...describe(inspection),
       lastFailure: describeFailure(failed),
     }),

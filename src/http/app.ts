@@ -91,7 +91,7 @@ function corsOptions(origins: readonly string[]) {
     origin: [...origins],
     allowMethods: ['GET', 'POST', 'DELETE'],
     allowHeaders: ['Authorization', 'Content-Type', 'Content-Encoding', 'Idempotency-Key'],
-    exposeHeaders: ['M2pg-Copies', 'M2pg-Databases', 'M2pg-Complete', 'Retry-After'],
+    exposeHeaders: ['M2pg-Copies', 'M2pg-Databases', 'M2pg-Complete', 'M2pg-More', 'Retry-After'],
     maxAge: 600,
   };
 }

@@ -27,6 +27,7 @@ import type { Completeness, Store } from '../domain/store.ts';
 import { type Summary, statisticNames } from '../domain/summary.ts';
 import { createGroupCommit } from './group-commit.ts';
 import type { ReadSpans } from './merge-rows.ts';
+import { namesStatement, toNamedSpan } from './names-statement.ts';
 import { aggregatePages } from './postgres-aggregate.ts';
 import { rowsMax, selectSpansStatement, selectStatement, toSummary } from './select-statements.ts';
 
@@ -84,8 +85,14 @@ export interface PostgresStoreOptions {
   readonly observe: Observe;
 }
 
+/** The store of one database. */
+export interface PostgresStore extends Store {
+  /** Summaries that wait to be written or are being written. */
+  pending(): number;
+}
+
 /** Creates the store of one database. Its calls reject with the Failure of that database; it tries no other. */
-export function createPostgresStore({ database, observe }: PostgresStoreOptions): Store {
+export function createPostgresStore({ database, observe }: PostgresStoreOptions): PostgresStore {
   /** What to do about a failed insert so that the next attempt succeeds; codes that are not here are final. */
   const remedies: Partial<Record<FailureCode, (summaries: readonly Summary[]) => Promise<unknown>>> = {
     series_missing: (summaries) =>
@@ -149,6 +156,11 @@ export function createPostgresStore({ database, observe }: PostgresStoreOptions)
       const readSpans: ReadSpans = async (spans) => (await this.selectSpans(spans)).summaries;
       return { ...complete, ...(await aggregatePages(database, query, readSpans)) };
     },
+    async names(query) {
+      const { rows } = await database.query('read', namesStatement(query));
+      return { ...complete, names: rows.slice(0, query.limit).map(toNamedSpan), more: rows.length > query.limit };
+    },
+    pending: queue.pending,
     drain: queue.drain,
   };
 }
