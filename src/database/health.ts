@@ -3,7 +3,7 @@ import type { Observe } from '../domain/observation.ts';
 import { createPools, type Pools, type Purpose, type StatementTimeouts } from './pools.ts';
 import type { TlsAttempt } from './tls.ts';
 import type { Inspection } from './watched-connection.ts';
-import { createWritePause } from './write-pause.ts';
+import { createWritePause, type WritePause } from './write-pause.ts';
 
 /** Time for what is under way when a database is left out: long for one that answers, bounded for one that never will. */
 const graceMs = 2_000;
@@ -64,8 +64,7 @@ export interface Health {
 export function createHealth(options: HealthOptions): Health {
   const { name, observe } = options;
   const writePause = createWritePause();
-  let state: DatabaseState = 'starting';
-  let since: Date | undefined;
+  const held = createHeldState();
   let inspection: Inspection | undefined;
   let failed: { failure: Failure; at: Date } | undefined;
   let succeededAtMs = Number.NEGATIVE_INFINITY;
@@ -73,10 +72,6 @@ export function createHealth(options: HealthOptions): Health {
 
   const noteFailed = (failure: Failure) => {
     failed = { failure, at: new Date() };
-  };
-  const become = (next: DatabaseState) => {
-    if (state !== next) since = new Date();
-    state = next;
   };
   const dropPools = async (closeWithinMs = graceMs) => {
     const dropped = pools;
@@ -88,13 +83,13 @@ export function createHealth(options: HealthOptions): Health {
     goUp(found) {
       const { version, readOnly, attempt } = found;
       const next = readOnly ? 'read_only' : 'up';
-      if (state !== next) {
+      if (held.state() !== next) {
         observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state });
         writePause.noteSuccess();
         // Sessions keep the default, read-only or not, that they began with.
         void dropPools(statementMaxMs);
       }
-      become(next);
+      held.become(next);
       inspection = found;
       pools ??= openPools(options, attempt);
     },
@@ -102,8 +97,8 @@ export function createHealth(options: HealthOptions): Health {
       noteFailed(failure);
       if (isOfLooking(failure) && performance.now() - succeededAtMs < recentMs) return;
       const next = isRefusal(failure) ? 'refused' : 'down';
-      if (state !== next) observe({ type: 'database_down', database: name, failure });
-      become(next);
+      if (held.state() !== next) observe({ type: 'database_down', database: name, failure });
+      held.become(next);
       // Connections to a server that went away are of no use when it returns.
       void dropPools();
     },
@@ -122,7 +117,7 @@ export function createHealth(options: HealthOptions): Health {
       if (purpose === 'write') writePause.noteSuccess();
     },
     usablePools(purpose) {
-      if (state === 'read_only' && !isReading(purpose)) throw new Failure('read_only', 'is read-only');
+      if (held.state() === 'read_only' && !isReading(purpose)) throw new Failure('read_only', 'is read-only');
       if (!pools) throw failed?.failure ?? new Failure('starting', 'has not been reached yet');
       if (purpose === 'write') writePause.check();
       return pools;
@@ -130,12 +125,28 @@ export function createHealth(options: HealthOptions): Health {
     dropPools,
     status: () => ({
       name,
-      ...(state === 'up' && !writePause.isOver()
-        ? { state: 'read_only', since: writePause.since() ?? null }
-        : { state, since: since?.toISOString() ?? null }),
+      ...held.describe(writePause),
       ...describe(inspection),
       lastFailure: describeFailure(failed),
     }),
+  };
+}
+
+/** The state of a database, and since when it is so. */
+function createHeldState() {
+  let state: DatabaseState = 'starting';
+  let since: Date | undefined;
+  return {
+    state: () => state,
+    become(next: DatabaseState) {
+      if (state !== next) since = new Date();
+      state = next;
+    },
+    /** As others are to see it: who refuses writes takes none, whatever the server says of itself. */
+    describe: (writePause: WritePause): Pick<DatabaseStatus, 'state' | 'since'> =>
+      state === 'up' && !writePause.isOver()
+        ? { state: 'read_only', since: writePause.since() ?? null }
+        : { state, since: since?.toISOString() ?? null },
   };
 }
 

@@ -9,6 +9,7 @@ import { addDeleteRoute, type DeleteRouteOptions } from './delete-route.ts';
 import { addDocsRoutes } from './docs-routes.ts';
 import { addMetricsRoutes, type MetricsRoutesOptions } from './metrics-routes.ts';
 import { addOperationRoutes, type Operation } from './operation-routes.ts';
+import { addPageRoutes } from './page-routes.ts';
 import { problemResponse } from './problem.ts';
 import { securityHeaders } from './security-headers.ts';
 
@@ -54,6 +55,7 @@ export function createApp({
   addDeleteRoute(app, options);
   addOperationRoutes(app, operation);
   addDocsRoutes(app, version);
+  addPageRoutes(app);
 
   const paths = new Map(Object.entries(Object.groupBy(app.routes, ({ path }) => path)));
   app.notFound((c) => {

@@ -27,8 +27,8 @@ import type { Completeness, Store } from '../domain/store.ts';
 import { type Summary, statisticNames } from '../domain/summary.ts';
 import { createGroupCommit } from './group-commit.ts';
 import type { ReadSpans } from './merge-rows.ts';
-import { namesStatement, toNamedSpan } from './names-statement.ts';
 import { aggregatePages } from './postgres-aggregate.ts';
+import { findNames } from './postgres-names.ts';
 import { rowsMax, selectSpansStatement, selectStatement, toSummary } from './select-statements.ts';
 
 /** New name, new week, and a race lost for each; whoever still fails then has another reason. */
@@ -156,10 +156,7 @@ export function createPostgresStore({ database, observe }: PostgresStoreOptions)
       const readSpans: ReadSpans = async (spans) => (await this.selectSpans(spans)).summaries;
       return { ...complete, ...(await aggregatePages(database, query, readSpans)) };
     },
-    async names(query) {
-      const { rows } = await database.query('read', namesStatement(query));
-      return { ...complete, names: rows.slice(0, query.limit).map(toNamedSpan), more: rows.length > query.limit };
-    },
+    names: async (query) => ({ ...complete, ...(await findNames(database, query)) }),
     pending: queue.pending,
     drain: queue.drain,
   };
