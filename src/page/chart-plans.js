@@ -84,7 +84,7 @@ function overlay(all, statistic) {
 function linesOf({ times, values }, statistic, label, look) {
   if (statistic !== 'band') return [{ times, values: values[statistic], label, look, role: 'line' }];
   return [
-    { times, values: values.max, label: `${label} (max)`, look, role: 'top' },
-    { times, values: values.min, label: `${label} (min)`, look, role: 'bottom' },
+    { times, values: values.max, label, look, role: 'top' },
+    { times, values: values.min, label, look, role: 'bottom' },
   ];
 }

@@ -47,10 +47,10 @@ export function createChart(firstPlan, firstView, actions) {
     const index = shown.cursor.idx ?? undefined;
     const texts = plan.lines.map((_, line) => valueText(plan, valueAt(shown, line + 1, index)));
     legend.show(texts);
-    const time = index === undefined ? '' : view.times.whole(shown.data[0][index] ?? 0);
-    setText(reading, time);
-    if (isByKeyboard)
-      setText(spoken, `${time}: ${plan.lines.map(({ label }, line) => `${label} ${texts[line]}`).join(', ')}`);
+    const at = shown.data[0][index ?? shown.data[0].length - 1];
+    const time = at === undefined ? '' : view.times.whole(at);
+    setText(reading, index === undefined && time !== '' ? `latest: ${time}` : time);
+    if (isByKeyboard) setText(spoken, `${time}: ${legend.element.innerText}`);
   };
 
   const options = plotOptions(plan, () => view, { cursor: read, zoom: actions.zoom }, 320);

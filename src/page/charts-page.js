@@ -69,9 +69,11 @@ function move(how) {
   const now = service.now();
   const [from, to] = [parseBound(state.from, now), parseBound(state.to, now)];
   if (from === undefined || to === undefined) return;
+  // What ends now goes on to do so when it is made wider or narrower.
+  if (state.to === 'now' && how.zoom) return change({ from: `-${Math.max(1, Math.round((to - from) * how.zoom))}s` });
   const range = changeRange({ from, to }, how);
   // Nothing is there yet after now.
-  change(range.to >= now && !how.by ? { from: formatBound(range.from), to: 'now' } : textOf(range));
+  change(textOf(how.zoom ? { ...range, to: Math.min(range.to, now) } : range));
 }
 
 /** @param {{ from: number, to: number }} range @returns {{ from: string, to: string }} */

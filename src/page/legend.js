@@ -20,14 +20,16 @@ import { lookOf } from './palette.js';
  * @returns {Legend}
  */
 export function createLegend(plan, theme, on) {
-  const values = plan.lines.map(() => make('span', { class: 'value' }, '–'));
-  const items = plan.lines.map((line, index) => {
-    const value = values[index] ?? '';
+  // A band is one thing, and has one place.
+  const entries = plan.lines.map((line, index) => ({ line, index })).filter(({ line }) => line.role !== 'bottom');
+  const values = entries.map(() => make('span', { class: 'value' }, '–'));
+  const items = entries.map(({ line, index }, place) => {
+    const value = values[place] ?? '';
     if (!plan.ofMetrics)
       return make('li', {}, swatchOf(line.look, theme), make('span', { class: 'label' }, line.label), value);
     const title = `Show only ${line.label}`;
     const button = make('button', { type: 'button', class: 'label', title }, line.label);
-    button.addEventListener('click', () => on.pick(line.label.replace(/ \((max|min)\)$/, '')));
+    button.addEventListener('click', () => on.pick(line.label));
     const item = make('li', {}, swatchOf(line.look, theme), button, value);
     for (const type of ['mouseenter', 'focusin']) item.addEventListener(type, () => on.point(index));
     for (const type of ['mouseleave', 'focusout']) item.addEventListener(type, () => on.point(null));
@@ -36,8 +38,10 @@ export function createLegend(plan, theme, on) {
   return {
     element: make('ul', { class: plan.ofMetrics ? 'legend metrics' : 'legend' }, ...items),
     show(texts) {
-      values.forEach((value, index) => {
-        setText(value, texts[index] ?? '–');
+      entries.forEach(({ line, index }, place) => {
+        const text = line.role === 'top' ? `${texts[index + 1]} – ${texts[index]}` : texts[index];
+        const value = values[place];
+        if (value) setText(value, text ?? '–');
       });
     },
   };

@@ -33,6 +33,7 @@ export function plotOptions(plan, view, on, width) {
   return {
     width,
     height: plotHeight,
+    padding: [10, 12, 0, 0],
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), view().times.zone),
     legend: { show: false },
     focus: { alpha: 0.15 },
@@ -87,6 +88,7 @@ function timeAxis(view) {
   return {
     ...axisLook(),
     space: 70,
+    size: 26,
     values: (_plot, splits) => {
       const distance = (splits[1] ?? 0) - (splits[0] ?? 0);
       return splits.map((seconds) => view().times.tick(seconds, distance));

@@ -18,7 +18,7 @@ export function describeShown({ series, resolution, left, found, chosen, queries
   const metrics = series.length === 1 ? '1 metric' : `${series.length} metrics`;
   const refreshed =
     refreshMs > 0 ? `read at ${time}, again every ${refreshMs / 1000} s` : `read at ${time}; the range is fixed`;
-  const summary = series.length === 0 ? '' : `${metrics}, a point a ${spell(resolution)}, ${refreshed}`;
+  const summary = series.length === 0 ? '' : `${metrics}, a point every ${spell(resolution)}, ${refreshed}`;
   const isCut = left > 0 && chosen >= seriesMax;
   const silent = queries.length > 0 ? chosen - series.length : 0;
   const notes = [
