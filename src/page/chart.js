@@ -2,7 +2,7 @@ import { align } from './columns.js';
 import { make, setText } from './elements.js';
 import { formatNumber } from './format.js';
 import { createLegend } from './legend.js';
-import { plotHeight, plotOptions } from './plot-options.js';
+import { heightOf, plotOptions } from './plot-options.js';
 
 /**
  * @typedef {import('./chart-plans.js').ChartPlan} ChartPlan
@@ -77,7 +77,7 @@ export function createChart(firstPlan, firstView, actions) {
     },
     fit() {
       const width = holder.clientWidth;
-      if (width > 0 && width !== plot.width) plot.setSize({ width, height: plotHeight });
+      if (width > 0 && width !== plot.width) plot.setSize({ width, height: heightOf(plan) });
     },
     remove() {
       plot.destroy();

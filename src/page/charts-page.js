@@ -114,7 +114,7 @@ function draw(now) {
   const view = { ...range, stepSeconds, times: createTimeFormat(state.timezone), theme: themeNow() };
   grid.show(planCharts(series, state), view);
   showEmpty(now, state, { messages, change, service });
-  const { summary, note } = describeShown(now, state, view.times.whole(service.now()), refreshMs(now));
+  const { summary, note } = describeShown(now, state, view.times.whole(service.now()).slice(11), refreshMs(now));
   messages.summary(summary);
   messages.note(note);
   share.show(series.length === 0 ? undefined : { state, range, resolution, queries });

@@ -27,16 +27,21 @@
 const silence = 2.5;
 
 /**
- * The columns of one metric; `sum` is that of all values, mean × count.
+ * The columns of one metric; `sum` is that of all values, mean × count. Of a bucket that the range or the time now cuts, count and
+ * sum are left out: they would look like a fall.
  *
  * @param {Metric} metric
+ * @param {number} wholeUntil The last instant at which a bucket may begin that is whole, in Unix seconds.
  * @returns {Series}
  */
-export function toSeries({ name, units = null, ...statistics }) {
+export function toSeries({ name, units = null, ...statistics }, wholeUntil = Number.POSITIVE_INFINITY) {
   const columnOf = (/** @type {Statistic} */ statistic) => statistics[statistic].map(({ value }) => value);
-  const count = columnOf('count');
+  const count = statistics.count.map(({ bucket, value }) => (bucket > wholeUntil ? null : value));
   const mean = columnOf('mean');
-  const sum = mean.map((value, index) => (value === null ? null : value * (count[index] ?? Number.NaN)));
+  const sum = mean.map((value, index) => {
+    const times = count[index] ?? null;
+    return value === null || times === null ? null : value * times;
+  });
   return {
     name,
     units,

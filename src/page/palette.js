@@ -5,8 +5,8 @@
 
 /** @type {Readonly<Record<'light' | 'dark', readonly string[]>>} */
 export const colours = {
-  light: ['#0069a8', '#d55e00', '#00875f', '#b0418a', '#6f6400', '#2b2b2b'],
-  dark: ['#56b4e9', '#e08a1e', '#2fd1a2', '#e88fc4', '#f0e442', '#e6e6e6'],
+  light: ['#1f5fc4', '#e8500a', '#009b81', '#931f76', '#5a4e00', '#141a14'],
+  dark: ['#738cff', '#e08a1e', '#07d6c1', '#c0679c', '#f2e11c', '#e8f4ff'],
 };
 
 /** What charts lie on; as in the style sheet. */

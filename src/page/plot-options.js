@@ -14,8 +14,17 @@
 import { formatTick } from './format.js';
 import { lookOf } from './palette.js';
 
-/** The height of a plot in pixels. */
-export const plotHeight = 190;
+/**
+ * The height of a plot in pixels: many lines need more room.
+ *
+ * @param {ChartPlan} plan
+ */
+export function heightOf({ ofMetrics }) {
+  return ofMetrics ? 300 : 190;
+}
+
+/** Of more lines than this, dots on each point would hide one another. */
+const dottedMax = 12;
 
 /** A drag of fewer pixels than this is a click. */
 const dragMin = 5;
@@ -32,7 +41,7 @@ const dragMin = 5;
 export function plotOptions(plan, view, on, width) {
   return {
     width,
-    height: plotHeight,
+    height: heightOf(plan),
     padding: [10, 12, 0, 0],
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), view().times.zone),
     legend: { show: false },
@@ -125,9 +134,14 @@ function lineOptions({ label, look, role }, theme, lines) {
   return {
     label,
     stroke: isEdge ? `${colour}66` : colour,
-    width: isEdge ? 1 : lines > 12 ? 1.25 : 1.75,
+    width: isEdge ? 1 : lines > dottedMax ? 1.25 : 1.75,
     dash: [...dash],
-    points: { size: 5, ...(isEdge && { show: false }) },
+    points: {
+      size: 5,
+      ...(isEdge && { show: false }),
+      // A single point has no line to be seen by.
+      ...(lines > dottedMax && { show: (_plot, _line, first, last) => last - first < 2 }),
+    },
   };
 }
 

@@ -70,12 +70,13 @@ export function createReader(service, width) {
         state.resolution === 'auto' ? resolutionFor(range ? range.to - range.from : 3_600, width()) : state.resolution;
       const selection = selectNames(state, found, range);
       // What the page does not understand, the service judges.
+      const stepSeconds = secondsOf(resolution);
       const bounds = range
-        ? { from: String(Math.floor(range.from)), to: String(Math.ceil(range.to)) }
+        ? { from: String(wholeStart(range.from, stepSeconds)), to: String(Math.ceil(range.to)) }
         : { from: state.from, to: state.to };
       const queries = queriesOf(selection, { ...bounds, resolution, timezone: state.timezone });
       const answers = await Promise.all(queries.map((query) => service.get('metrics', query, signal)));
-      const series = await seriesOf(answers, selection);
+      const series = await seriesOf(answers, selection, Math.min(now, range?.to ?? now) - stepSeconds);
       return {
         found,
         patternProblem,
@@ -86,7 +87,7 @@ export function createReader(service, width) {
         completeness: joinCompleteness([completeness, ...answers.map((answer) => answer.completeness)]),
         range: range ?? rangeOf(series),
         resolution,
-        stepSeconds: secondsOf(resolution),
+        stepSeconds,
         queries,
       };
     },
@@ -114,15 +115,31 @@ async function askForNames(service, match, signal, before) {
   }
 }
 
-/** @param {readonly Answer[]} answers @param {import('./selection.js').Selection} selection @returns {Promise<Series[]>} */
-async function seriesOf(answers, { names, isWhole }) {
+/**
+ * Where the first bucket begins, so that it is whole. Days and longer depend on their zone: those are left as they are.
+ *
+ * @param {number} from
+ * @param {number} stepSeconds
+ */
+function wholeStart(from, stepSeconds) {
+  const step = stepSeconds < 86_400 ? stepSeconds : 1;
+  return Math.floor(from / step) * step;
+}
+
+/**
+ * @param {readonly Answer[]} answers
+ * @param {import('./selection.js').Selection} selection
+ * @param {number} wholeUntil As of `toSeries`.
+ * @returns {Promise<Series[]>}
+ */
+async function seriesOf(answers, { names, isWhole }, wholeUntil) {
   const wanted = new Set(names);
   /** @type {import('./columns.js').Metric[]} */
   const metrics = (await Promise.all(answers.map(({ response }) => response.json()))).flat();
   const unique = new Map(
     metrics.filter(({ name }) => isWhole || wanted.has(name)).map((metric) => [metric.name, metric]),
   );
-  return [...unique.values()].slice(0, seriesMax).map(toSeries);
+  return [...unique.values()].slice(0, seriesMax).map((metric) => toSeries(metric, wholeUntil));
 }
 
 /** @param {readonly Series[]} series */

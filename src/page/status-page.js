@@ -112,12 +112,14 @@ function textsOfHealth(database) {
 }
 
 /** @param {DatabaseStatus} database @returns {Record<string, string>} */
-function textsOfCopies({ queue, writes, repair: { behind, repaired, repairedAt } }) {
-  const isBehind = behind === 0 ? 'nothing' : `${formatNumber(behind)} summaries, at least`;
+function textsOfCopies({ state, queue, writes, repair: { behind, repaired, repairedAt } }) {
+  const isAway = state === 'down' || state === 'refused' || state === 'starting';
+  const known = behind === 0 ? 'nothing' : `${formatNumber(behind)} summaries, at least`;
   const copied = `${formatNumber(repaired)} summaries copied to it`;
   return {
     Queue: queue === 0 ? 'empty' : `${formatNumber(queue)} summaries wait`,
-    Behind: behind === null ? 'not known to this process' : isBehind,
+    // What was found when it could still be looked at is no longer true.
+    Behind: isAway ? 'not known until it is back' : behind === null ? 'not known to this process' : known,
     'Last repair': repairedAt ? `${agoOf(repairedAt)}; ${copied}` : 'none by this process',
     Writes: `${formatNumber(writes.ok)} done, ${formatNumber(writes.failed)} failed`,
   };

@@ -25,6 +25,7 @@ test('/status tells how each database is, and follows it by itself', async () =>
   await page.getByText('1 of 2 databases are up').waitFor();
   expect(await card.locator('.state').textContent()).toBe('down');
   expect(await figure('Last failure').textContent()).toContain('(unreachable)');
+  expect(await figure('Behind').textContent()).toBe('not known until it is back');
   await page.getByRole('link', { name: 'Charts' }).click();
   await page.getByRole('heading', { name: 'web.latency' }).waitFor();
 });
