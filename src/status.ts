@@ -6,6 +6,8 @@ export interface StatusBoardOptions {
   readonly version: string;
   readonly writeAcks: number;
   readonly databases: () => readonly DatabaseStatus[];
+  /** Summaries that wait to be written to a database. */
+  readonly pending: (database: string) => number;
 }
 
 /** What `/-/status` and `/-/ready` answer from. */
@@ -15,15 +17,23 @@ export interface StatusBoard {
   status(): Status;
 }
 
+interface Counts {
+  ok: number;
+  failed: number;
+  repaired: number;
+  repairedAt: string | null;
+  behind: number | null;
+}
+
 /** Counts what happened to each database since start, and knows whether the service is to get requests. */
-export function createStatusBoard({ version, writeAcks, databases }: StatusBoardOptions): StatusBoard {
-  const counts = new Map<string, { ok: number; failed: number; repaired: number; behind: number | null }>();
+export function createStatusBoard({ version, writeAcks, databases, pending }: StatusBoardOptions): StatusBoard {
+  const counts = new Map<string, Counts>();
   let lookedAt: string | null = null;
   const logs = createLogsTally();
   let isStopping = false;
 
   const countsOf = (database: string) => {
-    const known = counts.get(database) ?? { ok: 0, failed: 0, repaired: 0, behind: null };
+    const known = counts.get(database) ?? { ok: 0, failed: 0, repaired: 0, repairedAt: null, behind: null };
     counts.set(database, known);
     return known;
   };
@@ -33,7 +43,11 @@ export function createStatusBoard({ version, writeAcks, databases }: StatusBoard
     observe(observation) {
       if (observation.type === 'write_committed') countsOf(observation.database).ok += 1;
       if (observation.type === 'write_failed') countsOf(observation.database).failed += 1;
-      if (observation.type === 'repaired') countsOf(observation.database).repaired += observation.summaries;
+      if (observation.type === 'repaired') {
+        const known = countsOf(observation.database);
+        known.repaired += observation.summaries;
+        known.repairedAt = new Date().toISOString();
+      }
       if (observation.type === 'repair_looked') {
         lookedAt = new Date().toISOString();
         for (const [name, behind] of Object.entries(observation.missing)) countsOf(name).behind = behind;
@@ -50,8 +64,8 @@ export function createStatusBoard({ version, writeAcks, databases }: StatusBoard
       repair: { lookedAt },
       logs: logs.status(),
       databases: databases().map((database) => {
-        const { ok, failed, repaired, behind } = countsOf(database.name);
-        return { ...database, writes: { ok, failed }, repair: { repaired, behind } };
+        const { ok, failed, ...repair } = countsOf(database.name);
+        return { ...database, queue: pending(database.name), writes: { ok, failed }, repair };
       }),
     }),
   };

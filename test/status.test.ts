@@ -9,6 +9,7 @@ function statusOf(state: State, index: number): DatabaseStatus {
   return {
     name: `db${index + 1}`,
     state,
+    since: null,
     lastFailure: null,
     roundTripMs: null,
     version: null,
@@ -17,8 +18,8 @@ function statusOf(state: State, index: number): DatabaseStatus {
   };
 }
 
-function boardOf(states: readonly State[], writeAcks = 1) {
-  return createStatusBoard({ version: '1.2.3', writeAcks, databases: () => states.map(statusOf) });
+function boardOf(states: readonly State[], writeAcks = 1, pending = (_: string) => 0) {
+  return createStatusBoard({ version: '1.2.3', writeAcks, databases: () => states.map(statusOf), pending });
 }
 
 test.each<[boolean, number, readonly State[]]>([
@@ -48,7 +49,7 @@ test('is not ready once it is stopping, whatever the databases do', () => {
 });
 
 test('counts the writes and repairs of each database apart', () => {
-  const board = boardOf(['up', 'down']);
+  const board = boardOf(['up', 'down'], 1, (database) => (database === 'db2' ? 7 : 0));
   const failure = new Failure('timeout', 'did not answer in time');
   board.observe({ type: 'write_committed', database: 'db1', summaries: 5, durationMs: 1 });
   board.observe({ type: 'write_committed', database: 'db1', summaries: 5, durationMs: 1 });
@@ -63,8 +64,18 @@ test('counts the writes and repairs of each database apart', () => {
     repair: { lookedAt: expect.any(String) },
     logs: { lines: 0, values: 0, broken: 0, brokenLast: [], droppedUpstream: {} },
     databases: [
-      { ...statusOf('up', 0), writes: { ok: 2, failed: 0 }, repair: { repaired: 0, behind: 0 } },
-      { ...statusOf('down', 1), writes: { ok: 0, failed: 1 }, repair: { repaired: 3, behind: 2 } },
+      {
+        ...statusOf('up', 0),
+        queue: 0,
+        writes: { ok: 2, failed: 0 },
+        repair: { repaired: 0, repairedAt: null, behind: 0 },
+      },
+      {
+        ...statusOf('down', 1),
+        queue: 7,
+        writes: { ok: 0, failed: 1 },
+        repair: { repaired: 3, repairedAt: expect.any(String), behind: 2 },
+      },
     ],
   });
 });

@@ -19,7 +19,8 @@ const root = join(import.meta.dirname, '..');
 const compiler = new API({ cwd: root });
 afterAll(() => compiler.close());
 
-const sources = parse(filesIn('src'));
+/** Those that the service is, and those that its pages are, which a browser runs. */
+const sources = parse(filesIn('src').filter((path) => /\.(ts|js)$/.test(path)));
 
 /** A layer, a folder or a file of `src`, and the other layers that it may import. The wiring imports what it wires. */
 const layers: Readonly<Record<string, readonly string[]>> = {
@@ -27,6 +28,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   embedded: [],
   database: ['domain'],
   http: ['domain'],
+  page: [],
   store: ['database', 'domain'],
   repair: ['database', 'domain', 'store'],
   'log.ts': ['domain'],
@@ -57,6 +59,7 @@ const places: Readonly<Record<string, string>> = {
   '@hono/zod-openapi': 'http',
   hono: 'http',
   'swagger-ui-dist': 'http',
+  uplot: 'page',
   pg: 'database',
   'pg-cursor': 'database',
   '@datadog/sketches-js': 'domain',
@@ -157,9 +160,10 @@ function filesIn(folder: string): readonly string[] {
 }
 
 function parse(paths: readonly string[]): readonly SourceFile[] {
-  const program = compiler.updateSnapshot({ openProjects: [join(root, 'tsconfig.json')] }).getProjects()[0]?.program;
+  const openProjects = ['tsconfig.json', 'src/page/tsconfig.json'].map((path) => join(root, path));
+  const projects = compiler.updateSnapshot({ openProjects }).getProjects();
   return paths.map((path) => {
-    const source = program?.getSourceFile(join(root, path));
+    const source = projects.flatMap(({ program }) => program.getSourceFile(join(root, path)) ?? [])[0];
     if (source === undefined) throw new Error(`${path} is no part of the project`);
     return source;
   });

@@ -5,17 +5,25 @@ import { createPostgresStore } from '../store/postgres-store.ts';
 import { createRedundantStore } from '../store/redundant-store.ts';
 import type { Databases } from './databases.ts';
 
+/** The store of all databases. */
+export interface OpenedStore extends Store {
+  /** Summaries that wait to be written to one of them. */
+  pending(database: string): number;
+}
+
 /** The opened databases as one store, by the configuration. */
-export function openStore({ databases }: Databases, config: Config, observe: Observe): Store {
+export function openStore({ databases }: Databases, config: Config, observe: Observe): OpenedStore {
   const { writeAcks, writeTimeoutMs, readTimeoutMs } = config;
-  return createRedundantStore({
-    databases: databases.map((database) => ({
-      name: database.name,
-      store: createPostgresStore({ database, observe }),
-    })),
+  const stores = databases.map((database) => ({
+    name: database.name,
+    store: createPostgresStore({ database, observe }),
+  }));
+  const redundant = createRedundantStore({
+    databases: stores,
     acks: writeAcks,
     writeTimeoutMs,
     readTimeoutMs,
     observe,
   });
+  return { ...redundant, pending: (database) => stores.find(({ name }) => name === database)?.store.pending() ?? 0 };
 }

@@ -54,12 +54,13 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
   const { databases } = opened;
   const { writeAcks, retentionSeconds, bodyBytesMax } = config;
   const telemetry = createTelemetry(databases.map(({ name }) => name));
+  const store = openStore(opened, config, observe);
   const board = createStatusBoard({
     version: packageJson.version,
     writeAcks,
     databases: () => databases.map((database) => database.status()),
+    pending: store.pending,
   });
-  const store = openStore(opened, config, observe);
   const copies = databases.map((database) => createCopy({ database, observe }));
   const bulkEnd = new AbortController();
   const app = createApp({

@@ -3,7 +3,7 @@ import type { Observe } from '../domain/observation.ts';
 import { createPools, type Pools, type Purpose, type StatementTimeouts } from './pools.ts';
 import type { TlsAttempt } from './tls.ts';
 import type { Inspection } from './watched-connection.ts';
-import { createWritePause } from './write-pause.ts';
+import { createWritePause, type WritePause } from './write-pause.ts';
 
 /** Time for what is under way when a database is left out: long for one that answers, bounded for one that never will. */
 const graceMs = 2_000;
@@ -24,6 +24,8 @@ export type DatabaseState = 'starting' | 'up' | 'read_only' | 'down' | 'refused'
 export interface DatabaseStatus {
   readonly name: string;
   readonly state: DatabaseState;
+  /** When it began to be so, as ISO 8601; null: it has not been reached yet. */
+  readonly since: string | null;
   /** The last failure of a look, a write or a read; null: none since start. */
   readonly lastFailure: { readonly code: string; readonly message: string; readonly at: string } | null;
   readonly roundTripMs: number | null;
@@ -62,7 +64,7 @@ export interface Health {
 export function createHealth(options: HealthOptions): Health {
   const { name, observe } = options;
   const writePause = createWritePause();
-  let state: DatabaseState = 'starting';
+  const held = createHeldState();
   let inspection: Inspection | undefined;
   let failed: { failure: Failure; at: Date } | undefined;
   let succeededAtMs = Number.NEGATIVE_INFINITY;
@@ -81,21 +83,22 @@ export function createHealth(options: HealthOptions): Health {
     goUp(found) {
       const { version, readOnly, attempt } = found;
       const next = readOnly ? 'read_only' : 'up';
-      if (state !== next) {
+      if (held.state() !== next) {
         observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state });
         writePause.noteSuccess();
         // Sessions keep the default, read-only or not, that they began with.
         void dropPools(statementMaxMs);
       }
-      [state, inspection] = [next, found];
+      held.become(next);
+      inspection = found;
       pools ??= openPools(options, attempt);
     },
     goDown(failure) {
       noteFailed(failure);
       if (isOfLooking(failure) && performance.now() - succeededAtMs < recentMs) return;
       const next = isRefusal(failure) ? 'refused' : 'down';
-      if (state !== next) observe({ type: 'database_down', database: name, failure });
-      state = next;
+      if (held.state() !== next) observe({ type: 'database_down', database: name, failure });
+      held.become(next);
       // Connections to a server that went away are of no use when it returns.
       void dropPools();
     },
@@ -114,7 +117,7 @@ export function createHealth(options: HealthOptions): Health {
       if (purpose === 'write') writePause.noteSuccess();
     },
     usablePools(purpose) {
-      if (state === 'read_only' && !isReading(purpose)) throw new Failure('read_only', 'is read-only');
+      if (held.state() === 'read_only' && !isReading(purpose)) throw new Failure('read_only', 'is read-only');
       if (!pools) throw failed?.failure ?? new Failure('starting', 'has not been reached yet');
       if (purpose === 'write') writePause.check();
       return pools;
@@ -122,10 +125,28 @@ export function createHealth(options: HealthOptions): Health {
     dropPools,
     status: () => ({
       name,
-      state: state === 'up' && !writePause.isOver() ? 'read_only' : state,
+      ...held.describe(writePause),
       ...describe(inspection),
       lastFailure: describeFailure(failed),
     }),
+  };
+}
+
+/** The state of a database, and since when it is so. */
+function createHeldState() {
+  let state: DatabaseState = 'starting';
+  let since: Date | undefined;
+  return {
+    state: () => state,
+    become(next: DatabaseState) {
+      if (state !== next) since = new Date();
+      state = next;
+    },
+    /** As others are to see it: who refuses writes takes none, whatever the server says of itself. */
+    describe: (writePause: WritePause): Pick<DatabaseStatus, 'state' | 'since'> =>
+      state === 'up' && !writePause.isOver()
+        ? { state: 'read_only', since: writePause.since() ?? null }
+        : { state, since: since?.toISOString() ?? null },
   };
 }
 

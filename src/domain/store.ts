@@ -31,6 +31,26 @@ export interface AggregateQuery extends SummaryQuery {
   readonly namesMax: number;
 }
 
+/** Which names are wanted. */
+export interface NamesQuery {
+  /** As in `SummaryQuery`. */
+  readonly namePattern: string | undefined;
+  /** Unix seconds, inclusive: summaries before it count as if there were none. */
+  readonly from: number;
+  /** At most so many names, the first by their bytes. */
+  readonly limit: number;
+}
+
+/** A metric name and the time that its summaries cover. */
+export interface NamedSpan {
+  readonly name: string;
+  /** Of its statistics other than the count; null: nobody has said. */
+  readonly units: string | null;
+  /** The first and the last bucket that hold a summary, in Unix seconds. */
+  readonly first: number;
+  readonly last: number;
+}
+
 /** How one database fared in a read. */
 export interface DatabaseOutcome {
   readonly database: string;
@@ -47,6 +67,13 @@ export interface Completeness {
 /** Single summaries: every id once, in no particular order. */
 export interface Selection extends Completeness {
   readonly summaries: readonly Summary[];
+}
+
+/** Names that hold summaries: by their bytes, none twice. */
+export interface Names extends Completeness {
+  readonly names: readonly NamedSpan[];
+  /** True: more match than the limit. */
+  readonly more: boolean;
 }
 
 /**
@@ -94,6 +121,8 @@ export interface Store {
    * hand. Rejects as `select` does.
    */
   aggregate(query: AggregateQuery): Promise<Aggregation>;
+  /** Finds names, not summaries: the cost grows with the names that match and the weeks that are kept. Rejects as `select` does. */
+  names(query: NamesQuery): Promise<Names>;
   /** Waits for the writes that are still under way. The caller bounds the wait. */
   drain(): Promise<void>;
 }

@@ -11,6 +11,7 @@ import { addDocsRoutes } from './docs-routes.ts';
 import { addLogsRoute } from './logs-route.ts';
 import { addMetricsRoutes, type MetricsRoutesOptions } from './metrics-routes.ts';
 import { addOperationRoutes, type Operation } from './operation-routes.ts';
+import { addPageRoutes } from './page-routes.ts';
 import { problemResponse } from './problem.ts';
 import { securityHeaders } from './security-headers.ts';
 
@@ -60,6 +61,7 @@ export function createApp({
   addDeleteRoute(app, options);
   addOperationRoutes(app, operation);
   addDocsRoutes(app, version);
+  addPageRoutes(app);
   if (tokens.length > 0) documentTokens(app);
 
   const paths = new Map(Object.entries(Object.groupBy(app.routes, ({ path }) => path)));
@@ -98,7 +100,7 @@ function corsOptions(origins: readonly string[]) {
     origin: [...origins],
     allowMethods: ['GET', 'POST', 'DELETE'],
     allowHeaders: ['Authorization', 'Content-Type', 'Content-Encoding', 'Idempotency-Key'],
-    exposeHeaders: ['M2pg-Copies', 'M2pg-Databases', 'M2pg-Complete', 'Retry-After'],
+    exposeHeaders: ['M2pg-Copies', 'M2pg-Databases', 'M2pg-Complete', 'M2pg-More', 'Retry-After'],
     maxAge: 600,
   };
 }

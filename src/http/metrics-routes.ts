@@ -1,16 +1,21 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { accepts } from 'hono/accepts';
 import { Failure } from '../domain/failure.ts';
-import type { Completeness, Store } from '../domain/store.ts';
+import type { Store } from '../domain/store.ts';
 import { type BodyLimits, readJson } from './body.ts';
 import { addBulkRoute, ndjsonAnswer, ndjsonBody, ndjsonType } from './bulk-route.ts';
-import { createGate } from './gate.ts';
+import { completenessHeaders, describeOutcomes, noteCompleteness } from './completeness.ts';
+import { createGate, type Gate } from './gate.ts';
+import { addNamesRoute } from './names-route.ts';
 import { answerInPieces } from './pieces.ts';
 import { problemAnswer } from './problem.ts';
 import { receiveMetrics, summariesMax } from './receivers/metrics.ts';
 import { createSummarySchemas } from './receivers/summary-schema.ts';
 import { securityHeaders } from './security-headers.ts';
 import { metricsAnswer, namesMax, renderMetrics } from './views/metrics.ts';
-import { checkRange, createReadQuery } from './views/read-query.ts';
+import { csvType, renderMetricsCsv } from './views/metrics-csv.ts';
+import { checkRange, createReadQuery, type ReadQuery } from './views/read-query.ts';
 
 export interface MetricsRoutesOptions {
   readonly store: Store;
@@ -38,12 +43,22 @@ const readsWaitingMax = 100;
 /** A dashboard that asks for all of its charts at once is not to be refused. */
 const readWaitMs = 10_000;
 
-/** Adds the write and the read to an app. */
+/** Adds the write, the read and the search for names to an app. */
 export function addMetricsRoutes(app: OpenAPIHono, options: MetricsRoutesOptions): void {
+  const gate = createGate({
+    insideMax: options.readsMax ?? readsMax,
+    waitingMax: readsWaitingMax,
+    waitMs: options.readWaitMs ?? readWaitMs,
+  });
   addBulkRoute(app, options);
   addWrite(app, options);
-  addRead(app, options);
+  addRead(app, { ...options, gate });
+  addNamesRoute(app, { ...options, gate });
 }
+
+const csvDescription =
+  'RFC 4180: name, bucket, time and the eight statistics, a line for each name and bucket. A name that a spreadsheet would ' +
+  'take for a formula has an apostrophe before it.';
 
 function addWrite(app: OpenAPIHono, { store, now, bodyLimits, retentionSeconds }: MetricsRoutesOptions): void {
   const schemas = createSummarySchemas({ now, retentionSeconds });
@@ -107,13 +122,8 @@ function addWrite(app: OpenAPIHono, { store, now, bodyLimits, retentionSeconds }
   });
 }
 
-function addRead(app: OpenAPIHono, { store, now, retentionSeconds, ...limits }: MetricsRoutesOptions): void {
-  const gate = createGate({
-    insideMax: limits.readsMax ?? readsMax,
-    waitingMax: readsWaitingMax,
-    waitMs: limits.readWaitMs ?? readWaitMs,
-  });
-
+function addRead(app: OpenAPIHono, options: MetricsRoutesOptions & { readonly gate: Gate }): void {
+  const { store, now, retentionSeconds, gate } = options;
   const route = createRoute({
     method: 'get',
     path: '/metrics',
@@ -123,11 +133,11 @@ function addRead(app: OpenAPIHono, { store, now, retentionSeconds, ...limits }: 
     responses: {
       200: {
         description: 'M2pg-Complete: false when a database did not answer whose summaries the others may lack.',
-        content: { 'application/json': { schema: metricsAnswer } },
-        headers: z.object({
-          'M2pg-Databases': z.string().openapi({ example: 'db1=ok, db2=timeout' }),
-          'M2pg-Complete': z.enum(['true', 'false']),
-        }),
+        content: {
+          'application/json': { schema: metricsAnswer },
+          'text/csv': { schema: z.string().openapi({ description: csvDescription }) },
+        },
+        headers: completenessHeaders,
       },
       422: problemAnswer('A parameter is wrong, or the answer would be too large.'),
       503: problemAnswer('No database answered, or not all that partial=refuse needs, or too many reads are waiting.'),
@@ -151,19 +161,25 @@ function addRead(app: OpenAPIHono, { store, now, retentionSeconds, ...limits }: 
       leave();
       return found.close();
     };
-    c.header('M2pg-Databases', describeOutcomes(found));
-    c.header('M2pg-Complete', String(found.complete));
-    c.header('Cache-Control', 'no-store');
+    noteCompleteness(c, found);
     if (partial === 'refuse' && !found.complete) {
       await close();
       throw new Failure('incomplete', `the answer would be incomplete: ${describeOutcomes(found)}`);
     }
-    c.header('Content-Type', 'application/json');
+    const isCsv = noteFormat(c, query);
+    const pieces = isCsv ? renderMetricsCsv(found.pages, percentiles) : renderMetrics(found.pages, percentiles);
     // The type of the route is that of the text that the pieces make.
-    return (await answerInPieces(c, renderMetrics(found.pages, percentiles), close)) as never;
+    return (await answerInPieces(c, pieces, close)) as never;
   });
 }
 
-function describeOutcomes({ outcomes }: Completeness): string {
-  return outcomes.map(({ database, outcome }) => `${database}=${outcome}`).join(', ');
+/** Says in the headers what the answer will be. @returns Whether it is CSV. */
+function noteFormat(c: Context, { format }: ReadQuery): boolean {
+  const supports = ['application/json', 'text/csv'];
+  const isCsv = (format ?? accepts(c, { header: 'Accept', supports, default: 'json' })).endsWith('csv');
+  c.header('Content-Type', isCsv ? csvType : 'application/json');
+  c.header('Vary', 'Accept', { append: true });
+  // Who asks by a link wants a file; a program that asks by Accept does not care.
+  if (format === 'csv') c.header('Content-Disposition', 'attachment; filename="m2pg-metrics.csv"');
+  return isCsv;
 }

@@ -37,6 +37,7 @@ const statusAnswer = z
       z.object({
         name: z.string().openapi({ example: 'db1' }),
         state: z.enum(['starting', 'up', 'read_only', 'down', 'refused']),
+        since: z.string().nullable().openapi({ description: 'When it began to be so; null: at the start.' }),
         lastFailure: z.object({ code: z.string(), message: z.string(), at: z.string() }).nullable(),
         roundTripMs: z.number().nullable(),
         version: z.string().nullable(),
@@ -45,7 +46,11 @@ const statusAnswer = z
         writes: z
           .object({ ok: z.number(), failed: z.number() })
           .openapi({ description: 'Since the start of the process that answers, of which there may be several.' }),
+        queue: z.number().openapi({ description: 'Summaries that wait in this process to be written to it.' }),
         repair: z.object({
+          repairedAt: z.string().nullable().openapi({
+            description: 'When this process copied summaries to it last; null: not since the start.',
+          }),
           repaired: z.number().openapi({ description: 'Summaries that this process has copied to it since start.' }),
           behind: z.number().nullable().openapi({
             description: 'Summaries that it lacked at the last look, at least; null: not known to this process.',

@@ -27,7 +27,7 @@ const answers: Partial<Record<FailureCode, readonly [ContentfulStatusCode, strin
   no_database: [503, 'No database answered'],
 };
 
-/** What the databases alone can find wrong with a read, and the parameter that is to be changed. */
+/** What the databases alone can find wrong with a read, and its parameter to be changed, unless the failure names another. */
 const paths: Partial<Record<FailureCode, string>> = {
   invalid_pattern: 'name',
   read_too_large: 'name',
@@ -47,7 +47,8 @@ export function problemResponse(c: Context, failure: Failure, members: object = 
   if (status === 503) c.header('Retry-After', retryAfterSeconds);
   if (status === 401) c.header('WWW-Authenticate', 'Bearer realm="m2pg", Basic realm="m2pg", charset="UTF-8"');
   const path = paths[failure.code];
-  const errors = path === undefined ? failure.problems : [{ path, message: failure.message }];
+  const isOfRead = path !== undefined && failure.problems.length === 0;
+  const errors = isOfRead ? [{ path, message: failure.message }] : failure.problems;
   const problem = {
     type: `urn:m2pg:problem:${failure.code}`,
     title,

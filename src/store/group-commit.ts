@@ -38,6 +38,8 @@ export interface GroupCommit {
    * `data_refused` when all but those that its problems name are committed.
    */
   write(summaries: readonly Summary[]): Promise<void>;
+  /** Summaries that are waiting or under way. */
+  pending(): number;
   /** Resolves when nothing is waiting or under way. */
   drain(): Promise<void>;
 }
@@ -112,6 +114,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
         workAtEndOfTurn();
       });
     },
+    pending: () => pending,
     async drain() {
       for (work(); underWay.size > 0; work()) await Promise.allSettled(underWay);
     },

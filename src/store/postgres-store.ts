@@ -37,6 +37,7 @@ import { summaryToJson } from '../domain/summary-json.ts';
 import { createGroupCommit } from './group-commit.ts';
 import type { ReadSpans } from './merge-rows.ts';
 import { aggregatePages } from './postgres-aggregate.ts';
+import { findNames } from './postgres-names.ts';
 import { rowsMax, selectSpansStatement, selectStatement, toSummary } from './select-statements.ts';
 
 /** New name, new week, and a race lost for each; whoever still fails then has another reason. */
@@ -115,8 +116,14 @@ export interface PostgresStoreOptions {
   readonly observe: Observe;
 }
 
+/** The store of one database. */
+export interface PostgresStore extends Store {
+  /** Summaries that wait to be written or are being written. */
+  pending(): number;
+}
+
 /** Creates the store of one database. Its calls reject with the Failure of that database; it tries no other. */
-export function createPostgresStore({ database, observe }: PostgresStoreOptions): Store {
+export function createPostgresStore({ database, observe }: PostgresStoreOptions): PostgresStore {
   /** What to do about a failed insert so that the next attempt succeeds; codes that are not here are final. */
   const remedies: Partial<Record<FailureCode, (summaries: readonly Summary[]) => Promise<unknown>>> = {
     series_missing: (summaries) =>
@@ -180,6 +187,8 @@ export function createPostgresStore({ database, observe }: PostgresStoreOptions)
       const readSpans: ReadSpans = async (spans) => (await this.selectSpans(spans)).summaries;
       return { ...complete, ...(await aggregatePages(database, query, readSpans)) };
     },
+    names: async (query) => ({ ...complete, ...(await findNames(database, query)) }),
+    pending: queue.pending,
     drain: queue.drain,
   };
 }

@@ -5,9 +5,10 @@ import type { Selection, Store } from '../domain/store.ts';
 import { ask, completenessOf, type RedundantReadsOptions } from './ask.ts';
 import { redundantAggregate } from './redundant-aggregate.ts';
 import { unionById } from './union-by-id.ts';
+import { unionNames } from './union-names.ts';
 
 /** What of a store reads. */
-export type RedundantReads = Pick<Store, 'select' | 'selectSpans' | 'aggregate'>;
+export type RedundantReads = Pick<Store, 'select' | 'selectSpans' | 'aggregate' | 'names'>;
 
 /** Creates the reading half of a redundant store; `redundant-store.ts` says what it promises. */
 export function createRedundantReads(options: RedundantReadsOptions): RedundantReads {
@@ -20,5 +21,10 @@ export function createRedundantReads(options: RedundantReadsOptions): RedundantR
     select: (query) => selectBy((store) => store.select(query)),
     selectSpans: (spans) => selectBy((store) => store.selectSpans(spans)),
     aggregate: (query) => redundantAggregate(query, options),
+    async names(query) {
+      const { given, failed } = await ask(options.databases, (store) => store.names(query), options);
+      const found = given.map(({ value }) => value);
+      return { ...completenessOf(failed, options), ...unionNames(found, query.limit) };
+    },
   };
 }

@@ -117,6 +117,7 @@ test('tells what it has found out about its server', async () => {
   expect(database.status()).toEqual({
     name: 'db1',
     state: 'up',
+    since: expect.any(String),
     lastFailure: null,
     roundTripMs: expect.any(Number),
     version: expect.stringMatching(/^\d+/),

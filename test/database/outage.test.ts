@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
@@ -50,6 +51,20 @@ test('starts without its server, fails at once meanwhile, and is migrated before
     'partition_created',
   ]);
   expect(await runSql(direct, 'select count(*)::int from summaries')).toEqual([{ count: 1 }]);
+});
+
+test('tells since when it is up or down', async () => {
+  const begun = Date.now();
+  const { proxy, database } = await proxied();
+  const upSince = Date.parse(database.status().since ?? '');
+  expect(upSince).toBeGreaterThanOrEqual(begun);
+  await proxy.set('refuse');
+  await untilState(database, 'down');
+  const downSince = Date.parse(database.status().since ?? '');
+  expect(downSince).toBeGreaterThan(upSince);
+  // Further looks that fail are no news.
+  await sleep(1_200);
+  expect(Date.parse(database.status().since ?? '')).toBe(downSince);
 });
 
 test('starts while its server accepts connections and says nothing', async () => {

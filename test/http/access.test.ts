@@ -70,7 +70,7 @@ describe('a service with tokens', () => {
     expect((await post(JSON.stringify(validSummary), { ...ndjson, ...bearer(write) })).status).toBe(201);
   });
 
-  test('shows without a token only whether it lives, and its documentation', async () => {
+  test('shows without a token only whether it lives, its documentation and its pages, which hold no data', async () => {
     const { app } = createTestApp({ tokens });
     const routes = new Set(
       app.routes.filter(({ method }) => method !== 'ALL').map(({ method, path }) => `${method} ${path}`),
@@ -78,13 +78,24 @@ describe('a service with tokens', () => {
     const open = [];
     for (const route of routes) {
       const [method = '', path = ''] = route.split(' ');
-      const { status } = await app.request(path.replace(':file', 'swagger-ui.css'), { method });
+      const { status } = await app.request(
+        path.replace('page/:file', 'page/page.css').replace(':file', 'swagger-ui.css'),
+        { method },
+      );
       if (status !== 401) open.push(route);
     }
     expect(open.toSorted()).toEqual(
-      ['/-/healthy', '/-/ready', '/docs', '/docs/:file', '/docs/start.js', '/openapi.json'].map(
-        (path) => `GET ${path}`,
-      ),
+      [
+        '/',
+        '/-/healthy',
+        '/-/ready',
+        '/docs',
+        '/docs/:file',
+        '/docs/start.js',
+        '/openapi.json',
+        '/page/:file',
+        '/status',
+      ].map((path) => `GET ${path}`),
     );
   });
 

@@ -4,14 +4,24 @@ import { createTestApp, problemOf, validSummary } from '../support/test-app.ts';
 const { app } = createTestApp();
 
 describe('a path that does not exist', () => {
-  test.each(['/', '/metric', '/metrics/', '/metrics/x', '//metrics', '/-/', '/docs/x', '/%', '/%ff', '/constructor'])(
-    '%s is 404 and points at /docs',
-    async (path) => {
-      const response = await app.request(`http://localhost${path}`);
-      expect(response.status).toBe(404);
-      expect((await problemOf(response)).detail).toContain('/docs');
-    },
-  );
+  test.each([
+    '/metric',
+    '/page/',
+    '/page/x',
+    '/status/',
+    '/metrics/',
+    '/metrics/x',
+    '//metrics',
+    '/-/',
+    '/docs/x',
+    '/%',
+    '/%ff',
+    '/constructor',
+  ])('%s is 404 and points at /docs', async (path) => {
+    const response = await app.request(`http://localhost${path}`);
+    expect(response.status).toBe(404);
+    expect((await problemOf(response)).detail).toContain('/docs');
+  });
 });
 
 describe('a method that a path does not take', () => {

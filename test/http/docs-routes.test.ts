@@ -36,7 +36,7 @@ describe('/openapi.json', () => {
 
   test('holds every route of the service', async () => {
     const served = app.routes
-      .filter(({ method, path }) => method !== 'ALL' && !/^\/(docs|openapi)/.test(path))
+      .filter(({ method, path }) => method !== 'ALL' && !/^\/((docs|openapi|page|status).*)?$/.test(path))
       .map(({ method, path }) => `${method.toLowerCase()} ${path}`);
     const { paths } = await openApi();
     const described = Object.entries(paths ?? {}).flatMap(([path, item]) =>
@@ -50,6 +50,7 @@ describe('/openapi.json', () => {
       'get /-/ready',
       'get /-/status',
       'get /metrics',
+      'get /metrics/names',
       'post /logs',
       'post /metrics',
     ]);
@@ -85,7 +86,7 @@ describe('/openapi.json', () => {
     const { paths } = await openApi();
     const namesOf = (operation: Json | undefined) => (operation?.parameters ?? []).map(({ name }) => name);
     const { get, post } = (paths as Json)['/metrics'] as Json;
-    expect(namesOf(get)).toEqual(['name', 'from', 'to', 'resolution', 'timezone', 'perc', 'partial']);
+    expect(namesOf(get)).toEqual(['name', 'from', 'to', 'resolution', 'timezone', 'perc', 'partial', 'format']);
     expect(namesOf(post)).toEqual(['Idempotency-Key']);
     expect(Object.keys(get?.responses ?? {})).toEqual(['200', '422', '503']);
     expect(Object.keys(post?.responses ?? {})).toEqual(['201', '400', '408', '413', '415', '422', '503']);

@@ -19,13 +19,15 @@ const status: Status = {
     {
       name: 'db1',
       state: 'down',
+      since: '2012-12-11T05:12:00.000Z',
       lastFailure: { code: 'unreachable', message: 'cannot be reached', at: '2012-12-11T05:12:30.000Z' },
       roundTripMs: null,
       version: null,
       tls: null,
       fsync: null,
       writes: { ok: 0, failed: 7 },
-      repair: { repaired: 0, behind: 7 },
+      queue: 3,
+      repair: { repaired: 0, repairedAt: null, behind: 7 },
     },
   ],
 };

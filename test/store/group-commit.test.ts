@@ -82,10 +82,13 @@ test('fails the one write whose data is refused, and none of its neighbours', as
 test('refuses at once what would exceed the bound of what is pending, and takes more when that is done', async () => {
   const { commit, open } = createSlowDatabase();
   const queue = createGroupCommit({ ...limits, pendingMax: 3, commit });
+  expect(queue.pending()).toBe(0);
   const writes = [queue.write(named('a')), queue.write(named('b', 'c'))];
   await expect(queue.write(named('d'))).rejects.toMatchObject({ code: 'queue_full' });
+  expect(queue.pending()).toBe(3);
   open();
   await Promise.all(writes);
+  expect(queue.pending()).toBe(0);
   await expect(queue.write(named('d'))).resolves.toBeUndefined();
 });
 

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
-import { inject, onTestFinished } from 'vitest';
+import { inject } from 'vitest';
 import { createDatabase, type Database, type DatabaseOptions } from '../../src/database/database.ts';
 import { createIdentities } from '../../src/database/identities.ts';
+import { whenFinished } from './cleanup.ts';
 import { templateDatabase } from './global-setup.ts';
 
 /** A database of one test's own on the shared server, gone when the test has finished. Migrated unless said otherwise. */
@@ -14,7 +15,7 @@ export async function freshDatabaseUrl({ isMigrated = true } = {}): Promise<URL>
   url.pathname = `/${name}`;
   // A clone carries the identity of its template, and would pass for the same database.
   if (isMigrated) await runSql(url, 'update database_identity set id = gen_random_uuid()');
-  onTestFinished(() => runSql(serverUrl, `drop database ${name} with (force)`).then(() => undefined));
+  whenFinished(() => runSql(serverUrl, `drop database ${name} with (force)`));
   return url;
 }
 
@@ -30,7 +31,7 @@ export async function freshDatabase(options: Partial<DatabaseOptions> = {}): Pro
     observe: () => undefined,
     ...options,
   });
-  onTestFinished(() => database.close());
+  whenFinished(() => database.close());
   await database.start();
   return database;
 }

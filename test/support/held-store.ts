@@ -22,6 +22,7 @@ export function createHeldStore(): HeldStore {
     },
     select: (query) => gate.promise.then(() => memory.select(query)),
     aggregate: (query) => gate.promise.then(() => memory.aggregate(query)),
+    names: (query) => gate.promise.then(() => memory.names(query)),
     async drain() {
       await Promise.allSettled(underWay);
     },

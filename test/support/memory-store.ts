@@ -1,3 +1,4 @@
+import { compareBytes } from '../../src/domain/compare-bytes.ts';
 import { Failure } from '../../src/domain/failure.ts';
 import type { Completeness, Span, Store } from '../../src/domain/store.ts';
 import type { Summary } from '../../src/domain/summary.ts';
@@ -48,6 +49,16 @@ export function createMemoryStore(): MemoryStore {
     async aggregate(query) {
       const { summaries: found } = await store.select(query);
       return { ...complete, ...aggregateObviously(found, query) };
+    },
+    async names({ namePattern, from, limit }) {
+      const { summaries: found } = await store.select({ namePattern, from, to: Number.POSITIVE_INFINITY });
+      const byName = [...Map.groupBy(found, ({ name }) => name)].toSorted(([a], [b]) => compareBytes(a, b));
+      const names = byName.map(([name, ofName]) => {
+        const buckets = ofName.map(({ bucket }) => bucket);
+        const units = ofName.find((summary) => summary.units !== undefined)?.units ?? null;
+        return { name, units, first: Math.min(...buckets), last: Math.max(...buckets) };
+      });
+      return { ...complete, names: names.slice(0, limit), more: names.length > limit };
     },
     async drain() {},
   };

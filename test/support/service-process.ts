@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { onTestFinished } from 'vitest';
+import { whenFinished } from './cleanup.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -42,7 +42,7 @@ export function runProgram(args: readonly string[], options: ServiceOptions = {}
     output += chunk;
   });
   const exit = once(child, 'exit').then(([code]) => code as number | null);
-  onTestFinished(async () => {
+  whenFinished(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGTERM');
     await Promise.race([exit, sleep(15_000)]);

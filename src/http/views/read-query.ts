@@ -55,21 +55,26 @@ export function createTimeBound(now: () => number, spelling: () => string) {
     });
 }
 
+/** A parameter that is matched against names. @param meaning What the OpenAPI document adds about it. */
+export function createNamePattern(parameter: string, meaning: string) {
+  return z
+    .string()
+    .optional()
+    .superRefine((text, context) => {
+      const problem = text === undefined ? undefined : namePatternProblem(text);
+      if (problem) context.addIssue({ code: 'custom', message: problem });
+    })
+    .openapi({
+      param: { name: parameter, in: 'query' },
+      description: `POSIX regular expression as of PostgreSQL, ${meaning}`,
+      example: '^foo\\.',
+    });
+}
+
 /** The query of a read, as `GET /metrics` takes it. It validates, and the OpenAPI document is generated from it. */
 export function createReadQuery(now: () => number) {
   return z.object({
-    name: z
-      .string()
-      .optional()
-      .superRefine((text, context) => {
-        const problem = text === undefined ? undefined : namePatternProblem(text);
-        if (problem) context.addIssue({ code: 'custom', message: problem });
-      })
-      .openapi({
-        param: { name: 'name', in: 'query' },
-        description: 'POSIX regular expression as of PostgreSQL, matched anywhere in the name. Left out: every name.',
-        example: '^foo\\.',
-      }),
+    name: createNamePattern('name', 'matched anywhere in the name. Left out: every name.'),
     from: createTimeBound(now, () => '-1h').openapi({
       param: { name: 'from', in: 'query' },
       description: `First instant, inclusive: ${boundSpellings}.`,
@@ -106,6 +111,13 @@ export function createReadQuery(now: () => number) {
       .openapi({
         param: { name: 'partial', in: 'query' },
         description: 'refuse: 503 rather than an answer that may lack summaries.',
+      }),
+    format: z
+      .enum(['json', 'csv'], { error: 'expected json or csv' })
+      .optional()
+      .openapi({
+        param: { name: 'format', in: 'query' },
+        description: 'json, or csv as a file to be saved. Left out: what the Accept header prefers, else JSON.',
       }),
   });
 }

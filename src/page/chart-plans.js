@@ -1,0 +1,90 @@
+/**
+ * Which charts there are to be, and which lines in each.
+ *
+ * Counts and sums are of another size than the values that they count, so they have charts of their own: a second axis in
+ * one chart is misread more often than not.
+ *
+ * @typedef {import('./columns.js').Series} Series
+ * @typedef {import('./columns.js').Line} Line
+ * @typedef {import('./page-state.js').PageState} PageState
+ * @typedef {import('./page-state.js').Shown} Shown
+ *
+ * @typedef {Line & { label: string, look: number, role: 'line' | 'top' | 'bottom' }} PlannedLine The bottom of a band
+ *   comes right after its top.
+ *
+ * @typedef {object} ChartPlan
+ * @property {string} key The same for the same chart, whatever its data.
+ * @property {string} title
+ * @property {string} kind What of it is shown, where the title does not say.
+ * @property {string | null} units
+ * @property {readonly PlannedLine[]} lines
+ * @property {boolean} ofMetrics True: each line is a metric, and its label the name.
+ */
+
+/** What each statistic is called. @type {Readonly<Record<Shown, string>>} */
+export const labels = {
+  band: 'min–max',
+  mean: 'mean',
+  median: 'median',
+  perc95: 'p95',
+  perc99: 'p99',
+  last: 'last',
+  count: 'count',
+  sum: 'sum',
+};
+
+/** The colour of each statistic in the chart of one metric. @type {Readonly<Record<Shown, number>>} */
+const looks = { mean: 0, perc95: 1, perc99: 3, median: 2, last: 4, band: 5, count: 0, sum: 0 };
+
+/**
+ * @param {readonly Series[]} series
+ * @param {Pick<PageState, 'statistics' | 'layout'>} state
+ * @returns {ChartPlan[]}
+ */
+export function planCharts(series, { statistics, layout }) {
+  if (layout === 'overlaid') return statistics.map((statistic) => overlay(series, statistic));
+  return series.flatMap((one) => {
+    const ofValues = statistics.filter((statistic) => statistic !== 'count' && statistic !== 'sum');
+    const groups = [
+      ofValues,
+      .../** @type {const} */ (['count', 'sum']).map((own) => statistics.filter((s) => s === own)),
+    ];
+    return groups.filter((group) => group.length > 0).map((group) => single(one, group));
+  });
+}
+
+/** @param {Series} series @param {readonly Shown[]} statistics @returns {ChartPlan} */
+function single(series, statistics) {
+  const [first] = statistics;
+  return {
+    key: `${first === 'count' || first === 'sum' ? first : 'values'} ${series.name}`,
+    title: series.name,
+    kind: first === 'count' || first === 'sum' ? labels[first] : '',
+    units: first === 'count' ? null : series.units,
+    lines: statistics.flatMap((statistic) => linesOf(series, statistic, labels[statistic], looks[statistic])),
+    ofMetrics: false,
+  };
+}
+
+/** @param {readonly Series[]} all @param {Shown} statistic @returns {ChartPlan} */
+function overlay(all, statistic) {
+  const units = new Set(all.map((series) => series.units));
+  return {
+    key: `overlay ${statistic}`,
+    title: labels[statistic],
+    kind: all.length === 1 ? '1 metric' : `${all.length} metrics`,
+    // Where they differ there is nothing to write beside the axis; the legend tells.
+    units: statistic !== 'count' && units.size === 1 ? (all[0]?.units ?? null) : null,
+    lines: all.flatMap((series, place) => linesOf(series, statistic, series.name, place)),
+    ofMetrics: true,
+  };
+}
+
+/** @param {Series} series @param {Shown} statistic @param {string} label @param {number} look @returns {PlannedLine[]} */
+function linesOf({ times, values }, statistic, label, look) {
+  if (statistic !== 'band') return [{ times, values: values[statistic], label, look, role: 'line' }];
+  return [
+    { times, values: values.max, label, look, role: 'top' },
+    { times, values: values.min, label, look, role: 'bottom' },
+  ];
+}

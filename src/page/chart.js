@@ -1,0 +1,132 @@
+import { align } from './columns.js';
+import { make, setText } from './elements.js';
+import { formatNumber } from './format.js';
+import { createLegend } from './legend.js';
+import { heightOf, plotOptions } from './plot-options.js';
+
+/**
+ * @typedef {import('./chart-plans.js').ChartPlan} ChartPlan
+ * @typedef {import('./plot-options.js').View} View
+ *
+ * @typedef {object} ChartActions
+ * @property {(range: { from: number, to: number }) => void} zoom Unix seconds.
+ * @property {(name: string) => void} pick
+ *
+ * @typedef {object} Chart
+ * @property {HTMLElement} element
+ * @property {(plan: ChartPlan, view: View) => boolean} update False: it cannot become this; a new one is needed.
+ * @property {() => void} fit To the width that it has now.
+ * @property {() => void} remove
+ */
+
+/**
+ * A chart with its legend. Its values are read by pointing at it or, when it has the focus, by the arrow keys.
+ *
+ * @param {ChartPlan} firstPlan
+ * @param {View} firstView
+ * @param {ChartActions} actions
+ * @returns {Chart}
+ */
+export function createChart(firstPlan, firstView, actions) {
+  let [plan, view] = [firstPlan, firstView];
+  let isByKeyboard = false;
+  const reading = make('time', { class: 'reading' });
+  const spoken = make('p', { class: 'unseen', 'aria-live': 'polite' });
+  const holder = make('div', { class: 'plot', tabindex: '0', role: 'group' });
+  const legend = createLegend(plan, view.theme, {
+    point: (line) => plot.setSeries(line === null ? null : line + 1, { focus: true }),
+    pick: actions.pick,
+  });
+  const heading = make('h3', { title: plan.title }, plan.title);
+  const caption = make('figcaption', {}, heading, make('span', { class: 'kind' }, kindOf(plan)), reading);
+  const element = make('figure', { class: 'chart' }, caption, holder, legend.element, spoken);
+  holder.setAttribute('aria-label', `${plan.title} ${plan.kind}: the arrow keys read its values`);
+
+  /** @param {uPlot} shown */
+  const read = (shown) => {
+    const index = shown.cursor.idx ?? undefined;
+    const texts = plan.lines.map((_, line) => valueText(plan, valueAt(shown, line + 1, index)));
+    legend.show(texts);
+    const at = shown.data[0][index ?? shown.data[0].length - 1];
+    const time = at === undefined ? '' : view.times.whole(at);
+    setText(reading, index === undefined && time !== '' ? `latest: ${time}` : time);
+    if (isByKeyboard) setText(spoken, `${time}: ${legend.element.innerText}`);
+  };
+
+  const options = plotOptions(plan, () => view, { cursor: read, zoom: actions.zoom }, 320);
+  const plot = new uPlot(options, align(plan.lines, view.stepSeconds), holder);
+  read(plot);
+
+  holder.addEventListener('keydown', (event) => {
+    isByKeyboard = true;
+    if (moveCursor(plot, event.key)) event.preventDefault();
+  });
+  holder.addEventListener('pointermove', () => {
+    isByKeyboard = false;
+  });
+
+  return {
+    element,
+    update(nextPlan, nextView) {
+      if (!isSameForm(plan, nextPlan) || nextView.theme !== view.theme || nextView.times.zone !== view.times.zone)
+        return false;
+      [plan, view] = [nextPlan, nextView];
+      plot.setData(align(plan.lines, view.stepSeconds));
+      read(plot);
+      return true;
+    },
+    fit() {
+      const width = holder.clientWidth;
+      if (width > 0 && width !== plot.width) plot.setSize({ width, height: heightOf(plan) });
+    },
+    remove() {
+      plot.destroy();
+      element.remove();
+    },
+  };
+}
+
+/** @param {ChartPlan} plan */
+function kindOf({ kind, units }) {
+  return [kind, units].filter(Boolean).join(' · ');
+}
+
+/** @param {ChartPlan} a @param {ChartPlan} b */
+function isSameForm(a, b) {
+  const formOf = (/** @type {ChartPlan} */ { kind, units, lines }) =>
+    JSON.stringify([kind, units, lines.map(({ label, look, role }) => [label, look, role])]);
+  return formOf(a) === formOf(b);
+}
+
+/**
+ * The value of a line at a time or, where no time is pointed at, its last.
+ *
+ * @param {uPlot} plot
+ * @param {number} line
+ * @param {number | undefined} index
+ */
+function valueAt(plot, line, index) {
+  const values = plot.data[line] ?? [];
+  return index === undefined ? Array.from(values).findLast((value) => typeof value === 'number') : values[index];
+}
+
+/** @param {ChartPlan} plan @param {number | null | undefined} value */
+function valueText({ units }, value) {
+  const text = formatNumber(value);
+  return units && text !== '–' ? `${text} ${units}` : text;
+}
+
+/** @param {uPlot} plot @param {string} key @returns {boolean} Whether the key means anything here. */
+function moveCursor(plot, key) {
+  const times = plot.data[0];
+  const last = times.length - 1;
+  const now = plot.cursor.idx ?? (key === 'ArrowRight' ? -1 : last + 1);
+  /** @type {Readonly<Record<string, number>>} */
+  const targets = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: last, Escape: -1 };
+  const target = targets[key];
+  if (target === undefined || last < 0) return false;
+  const index = Math.min(Math.max(target, 0), last);
+  const left = key === 'Escape' ? -10 : plot.valToPos(times[index] ?? 0, 'x');
+  plot.setCursor({ left, top: key === 'Escape' ? -10 : 10 });
+  return true;
+}

@@ -1,0 +1,84 @@
+/**
+ * What the page says of what it shows, and what it says where there is nothing to show.
+ *
+ * @typedef {import('./page-state.js').PageState} PageState
+ * @typedef {import('./reader.js').Shown} Shown
+ */
+import { explain, howToBegin } from './messages.js';
+import { seriesMax } from './palette.js';
+import { formatBound } from './time-range.js';
+
+/**
+ * @param {Shown} shown
+ * @param {PageState} state
+ * @param {string} time When it was read.
+ * @param {number} refreshMs 0: it stays as it is.
+ */
+export function describeShown({ series, resolution, left, found, chosen, queries }, state, time, refreshMs) {
+  const metrics = series.length === 1 ? '1 metric' : `${series.length} metrics`;
+  const refreshed =
+    refreshMs > 0 ? `read at ${time}, again every ${refreshMs / 1000} s` : `read at ${time}; the range is fixed`;
+  const summary = series.length === 0 ? '' : `${metrics}, a point every ${spell(resolution)}, ${refreshed}`;
+  const isCut = left > 0 && chosen >= seriesMax;
+  const silent = queries.length > 0 ? chosen - series.length : 0;
+  const notes = [
+    isCut &&
+      `Only the first ${seriesMax} metrics are shown: more lines cannot be told apart. Type more of the name, or pick some.`,
+    !isCut && left > 0 && `Only some of what matches is shown: the list ends after ${found.names.length} names.`,
+    series.length > 0 &&
+      silent > 0 &&
+      state.names !== null &&
+      `${silent} of the picked metrics have nothing in this range.`,
+  ];
+  return { summary, note: notes.filter(Boolean).join(' ') };
+}
+
+/** @param {string} resolution */
+function spell(resolution) {
+  return resolution.replace(/^(\d+)([smhdw])$/, (_, amount, unit) => `${amount} ${unit === 'm' ? 'min' : unit}`);
+}
+
+/**
+ * @param {Shown} shown
+ * @param {PageState} state
+ * @param {object} page
+ * @param {ReturnType<typeof import('./messages.js').createMessages>} page.messages
+ * @param {(change: Partial<PageState>) => void} page.change
+ * @param {import('./service.js').Service} page.service
+ */
+export function showEmpty({ found, series, queries, patternProblem }, state, { messages, change, service }) {
+  if (series.length > 0) return messages.empty();
+  if (patternProblem !== '')
+    return messages.empty('pattern', () =>
+      explain('That is no pattern yet', 'See below the pattern what is wrong with it.'),
+    );
+  if (found.names.length === 0 && state.match === '') {
+    return messages.empty('begin', () => howToBegin(new URL('./', location.href).href, service.hasToken()));
+  }
+  if (found.names.length === 0 && state.names === null) {
+    const text = `The pattern is a regular expression, matched anywhere in the name: “latency” finds “web.latency.p95”.`;
+    return messages.empty(`nothing ${state.match}`, () =>
+      explain(`No metric matches ${state.match}`, text, [['Show all names', () => change({ match: '', names: null })]]),
+    );
+  }
+  if (queries.length === 0 && (state.names !== null || state.match === '')) {
+    return messages.empty('pick', () =>
+      explain('What is to be shown?', 'Type a part of its name, or pick names from the list.'),
+    );
+  }
+  const last = Math.max(...found.names.map((span) => span.last));
+  /** @type {[string, () => void][]} */
+  const ways = [
+    [
+      'Show the hour in which the last came',
+      () => change({ from: formatBound(last - 3_000), to: formatBound(last + 600) }),
+    ],
+  ];
+  return messages.empty(`silent ${last}`, () =>
+    explain(
+      'Nothing in this range',
+      'The metrics are known, but there is nothing of them in this time.',
+      Number.isFinite(last) ? ways : [],
+    ),
+  );
+}

@@ -1,0 +1,115 @@
+import { expect, test } from 'vitest';
+import { minutesOf, post, useBrowser } from '../support/browser.ts';
+import { eventually } from '../support/service-process.ts';
+
+const browser = useBrowser();
+
+test('an incomplete answer is shown as such, with the database that did not answer, until it does', async () => {
+  const { page, proxies } = await browser.start({
+    summaries: minutesOf(['web.latency']),
+    path: '/?match=latency',
+    count: 2,
+  });
+  const readAgain = () => page.getByRole('button', { name: '15m' }).click();
+  await page.locator('.chart canvas').waitFor();
+  expect(await page.locator('#missing').isVisible()).toBe(false);
+  await proxies[1]?.set('refuse');
+  await readAgain();
+  await page.getByText('Incomplete: db2 (unreachable) did not answer').waitFor();
+  expect(await page.locator('.chart canvas').isVisible()).toBe(true);
+  await proxies[1]?.set('pass');
+  await eventually(async () => {
+    await readAgain();
+    expect(await page.locator('#missing').isVisible()).toBe(false);
+  });
+});
+
+test('what is missing without harm is said too', async () => {
+  const [env, count] = [{ WRITE_ACKS: '2' }, 2];
+  const { page, proxies } = await browser.start({
+    summaries: minutesOf(['web.latency']),
+    path: '/?match=latency',
+    env,
+    count,
+  });
+  await page.locator('.chart canvas').waitFor();
+  await proxies[0]?.set('refuse');
+  await page.getByRole('button', { name: '15m' }).click();
+  await page.getByText('db1 (unreachable) did not answer. What is shown is complete all the same.').waitFor();
+});
+
+test('what the service has against a request is shown in its words', async () => {
+  const { page, proxies } = await browser.start({
+    summaries: minutesOf(['web.latency']),
+    path: '/?match=latency&from=-6x',
+  });
+  await page.getByRole('alert').getByText('from: expected Unix seconds').waitFor();
+  await page.getByRole('button', { name: '1h', exact: true }).click();
+  await page.locator('.chart canvas').waitFor();
+  expect(await page.getByRole('alert').getByText('from:').isVisible()).toBe(false);
+  await page.getByLabel('Metric names that match').fill('latency(');
+  await page
+    .locator('#match-problem')
+    .getByText(/regular expression|parentheses/)
+    .waitFor();
+  await page.getByLabel('Metric names that match').fill('latency');
+  await page.locator('#match-problem').waitFor({ state: 'hidden' });
+  await Promise.all(proxies.map((proxy) => proxy.set('refuse')));
+  await page.getByRole('button', { name: '15m' }).click();
+  await page.getByRole('alert').getByText('no database answered. What is shown is from before.').waitFor();
+  expect(await page.locator('.chart canvas').isVisible()).toBe(true);
+});
+
+test('a service that cannot be reached is told from one that has nothing', async () => {
+  const { page } = await browser.start({ summaries: minutesOf(['web.latency']), path: '/?match=latency' });
+  await page.locator('.chart canvas').waitFor();
+  await page.context().setOffline(true);
+  await page.getByRole('button', { name: '15m' }).click();
+  await page.getByRole('alert').getByText('the service cannot be reached').waitFor();
+  await page.context().setOffline(false);
+  await page.getByRole('button', { name: '1h', exact: true }).click();
+  await page.locator('#problem').waitFor({ state: 'hidden' });
+});
+
+test('no data yet: the page says how to send some, with the host that it is on, and shows it when it comes', async () => {
+  const { page, url } = await browser.start({ prepare: (opened) => opened.clock.install() });
+  await page.getByRole('heading', { name: 'No data yet' }).waitFor();
+  const [curl, drain] = await page.locator('#empty pre').allTextContents();
+  expect(curl).toBe(`curl -d '{"name":"foo.web.requests","value":4.25}' ${url}/metrics`);
+  expect(drain).toBe(`heroku drains:add ${url}/logs -a YOUR-APP`);
+  await post(url, [{ name: 'foo.web.requests', value: 4.25 }]);
+  await page.clock.runFor(5_100);
+  await page.locator('.chart canvas').waitFor();
+  expect(await page.locator('.chart .value').allTextContents()).toEqual(['4.25', '4.25']);
+});
+
+test('where nothing matches, or there is nothing in the range, the page says what to do', async () => {
+  const old = { name: 'web.latency', bucket: Math.floor(Date.now() / 1000) - 7_200, value: 5 };
+  const { page } = await browser.start({ summaries: [old], path: '/?match=latensy' });
+  await page.getByRole('heading', { name: 'No metric matches latensy' }).waitFor();
+  await page.getByRole('button', { name: 'Show all names' }).click();
+  await page.getByRole('heading', { name: 'Nothing in this range' }).waitFor();
+  await page.getByRole('button', { name: 'Show the hour in which the last came' }).click();
+  await eventually(async () => expect(await page.locator('.chart .value').allTextContents()).toEqual(['5', '5']));
+});
+
+test('a name is text, whatever it looks like, and no script but the own ones can run', async () => {
+  const name = '<img src=x onerror="document.title=1"><script>document.title=2</script>&amp;';
+  const { page, url } = await browser.start({ summaries: minutesOf([name], 3), path: '/?layout=overlaid' });
+  await page.locator('.chart canvas').first().waitFor();
+  expect(await page.locator('#names .name').textContent()).toBe(name);
+  expect(await page.locator('.legend .label').first().textContent()).toBe(name);
+  await page.getByLabel('one for each metric').check();
+  await eventually(async () => expect(await page.locator('.chart h3').textContent()).toBe(name));
+  expect([await page.title(), await page.locator('img, main script, aside script').count()]).toEqual([
+    'm2pg charts',
+    0,
+  ]);
+  for (const path of ['/', '/status']) {
+    const policy = (await fetch(url + path)).headers.get('Content-Security-Policy');
+    expect(policy).toMatch(
+      /^default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';/,
+    );
+    expect(policy).not.toContain('unsafe');
+  }
+});

@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest';
+import { minutesOf, useBrowser } from '../support/browser.ts';
+import { eventually } from '../support/service-process.ts';
+
+const browser = useBrowser();
+
+test('/status tells how each database is, and follows it by itself', async () => {
+  const { page, proxies } = await browser.start({
+    summaries: minutesOf(['web.latency'], 3),
+    path: '/status',
+    count: 2,
+  });
+  await page.getByText('2 of 2 databases are up; a write needs 1. Writes are taken.').waitFor();
+  const card = page.getByRole('article', { name: 'db2' });
+  const figure = (name: string) => card.locator(`[data-figure="${name}"]`);
+  expect(await card.locator('.state').textContent()).toBe('up');
+  expect(await figure('Since').textContent()).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, \d+ s ago$/);
+  expect(await figure('Round trip').textContent()).toMatch(/^[\d.]+ ms$/);
+  expect(await figure('Queue').textContent()).toBe('empty');
+  await eventually(async () => expect(await figure('Behind').textContent()).toBe('nothing'));
+  expect(await figure('Last repair').textContent()).toBe('none by this process');
+  expect(await figure('Writes').textContent()).toBe('1 done, 0 failed');
+
+  await proxies[1]?.set('refuse');
+  await page.getByText('1 of 2 databases are up').waitFor();
+  expect(await card.locator('.state').textContent()).toBe('down');
+  expect(await figure('Last failure').textContent()).toContain('(unreachable)');
+  expect(await figure('Behind').textContent()).toBe('not known until it is back');
+  await page.getByRole('link', { name: 'Charts' }).click();
+  await page.getByRole('heading', { name: 'web.latency' }).waitFor();
+});
+
+test('/status tells of a repair', async () => {
+  const { page, proxies, service } = await browser.start({ path: '/status', count: 2 });
+  await proxies[1]?.set('refuse');
+  await page.getByText('1 of 2 databases are up').waitFor();
+  const body = JSON.stringify(minutesOf(['web.latency'], 7));
+  expect((await fetch(`${service.url}/metrics`, { method: 'POST', body })).status).toBe(201);
+  await proxies[1]?.set('pass');
+  await page.getByText('2 of 2 databases are up').waitFor();
+  const repair = page.getByRole('article', { name: 'db2' }).locator('[data-figure="Last repair"]');
+  await eventually(
+    async () => expect(await repair.textContent()).toMatch(/^\d+ s ago; 7 summaries copied to it$/),
+    25_000,
+  );
+});
