@@ -47,9 +47,9 @@ export function createChart(firstPlan, firstView, actions) {
     const index = shown.cursor.idx ?? undefined;
     const texts = plan.lines.map((_, line) => valueText(plan, valueAt(shown, line + 1, index)));
     legend.show(texts);
-    const at = shown.data[0][index ?? shown.data[0].length - 1];
-    const time = at === undefined ? '' : view.times.whole(at);
-    setText(reading, index === undefined && time !== '' ? `latest: ${time}` : time);
+    const at = index === undefined ? undefined : shown.data[0][index];
+    const time = at === undefined ? latestOf(shown, view) : view.times.whole(at);
+    setText(reading, time);
     if (isByKeyboard) setText(spoken, `${time}: ${legend.element.innerText}`);
   };
 
@@ -108,6 +108,16 @@ function isSameForm(a, b) {
 function valueAt(plot, line, index) {
   const values = plot.data[line] ?? [];
   return index === undefined ? Array.from(values).findLast((value) => typeof value === 'number') : values[index];
+}
+
+/** Of what time the last values are, where it is the same of all lines. @param {uPlot} plot @param {View} view */
+function latestOf(plot, view) {
+  const [times, ...lines] = plot.data;
+  const ends = new Set(lines.map((values) => Array.from(values).findLastIndex((value) => typeof value === 'number')));
+  const [end = -1] = ends;
+  const time = times[end];
+  if (ends.size > 1) return 'latest of each';
+  return time === undefined ? '' : `latest: ${view.times.whole(time)}`;
 }
 
 /** @param {ChartPlan} plan @param {number | null | undefined} value */
