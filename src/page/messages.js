@@ -70,7 +70,7 @@ export function howToBegin(base, hasToken) {
   const token = hasToken ? ` -H "Authorization: Bearer $M2PG_TOKEN"` : '';
   const summary = JSON.stringify({ name: 'foo.web.requests', value: 4.25 });
   const logs = new URL('logs', base);
-  const drain = hasToken ? `${logs.protocol}//m2pg:$M2PG_TOKEN@${logs.host}${logs.pathname}` : logs.href;
+  const drain = hasToken ? `${logs.protocol}//$M2PG_TOKEN@${logs.host}${logs.pathname}` : logs.href;
   return [
     make('h2', {}, 'No data yet'),
     make('p', {}, 'This page shows it as soon as it comes. Send a value from a terminal:'),
