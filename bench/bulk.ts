@@ -6,7 +6,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { type Figure, measurePairs, perSecond } from './figures.ts';
 import type { Ground, Running } from './ground.ts';
 import { peakRss } from './memory.ts';
-import { encodeCopyBatch } from './write.ts';
+import { copySummaries, encodeCopyBatch } from './write.ts';
 
 const summaries = 1_000_000;
 
@@ -85,7 +85,7 @@ async function copyRows(ground: Ground, url: URL): Promise<void> {
   const { header, rowBytes, batch, idOffset } = encodeCopyBatch(batchRows);
   for (let rows = 0; rows < summaries / 2; rows += batchRows) {
     for (let row = 0; row < batchRows; row += 1) randomFillSync(batch, header + row * rowBytes + idOffset, 16);
-    const stream = client.query(copyFrom('copy summaries from stdin (format binary)'));
+    const stream = client.query(copyFrom(copySummaries));
     await new Promise((resolve, reject) => stream.on('finish', resolve).on('error', reject).end(batch));
   }
   await client.end();

@@ -15,6 +15,7 @@ import { benchMemory } from './memory.ts';
 import { benchNames } from './names.ts';
 import { benchRead } from './read.ts';
 import { benchShort } from './short.ts';
+import { benchSketches } from './sketches.ts';
 import { benchStorage } from './storage.ts';
 import { benchWrite } from './write.ts';
 
@@ -31,6 +32,7 @@ const parts: Readonly<Record<string, Part>> = {
   names: { run: benchNames, databases: 2 },
   storage: { run: benchStorage, databases: 1 },
   memory: { run: benchMemory, databases: 2 },
+  sketches: { run: benchSketches, databases: 2 },
 };
 
 const named = process.argv.slice(2);

@@ -53,7 +53,7 @@ async function seed(client: Client, statistics: readonly string[], days: number)
 }
 
 /** Packs so many weeks, or all that there are. */
-async function pack(client: Client, weeks = Number.POSITIVE_INFINITY): Promise<void> {
+export async function pack(client: Client, weeks = Number.POSITIVE_INFINITY): Promise<void> {
   const text = `select step from pack_summaries(now(), 'infinity', 50400, 20)`;
   for (let packed = 0; packed < weeks; ) {
     const [row] = (await client.query<{ step: string }>(text)).rows;
@@ -64,7 +64,7 @@ async function pack(client: Client, weeks = Number.POSITIVE_INFINITY): Promise<v
 }
 
 /** Of heap, TOAST and indexes. */
-async function bytesOf(client: Client, pattern: string): Promise<number> {
+export async function bytesOf(client: Client, pattern: string): Promise<number> {
   const text = `select sum(pg_total_relation_size(oid))::float8 as bytes from pg_class
     where relkind = 'r' and relname ~ $1 and relnamespace = current_schema()::regnamespace`;
   return (await client.query<{ bytes: number }>(text, [pattern])).rows[0]?.bytes ?? Number.NaN;

@@ -4,6 +4,7 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import autocannon from 'autocannon';
 import { from as copyFrom } from 'pg-copy-streams';
+import { statisticNames } from '../src/domain/summary.ts';
 import { type Figure, measurePairs, milliseconds, perSecond } from './figures.ts';
 import type { Ground } from './ground.ts';
 
@@ -26,7 +27,8 @@ export function loadArrays(url: string, durationSeconds: number) {
   return load(url, 4, [array], durationSeconds);
 }
 
-async function load(url: string, connections: number, bodies: readonly string[], durationSeconds = seconds) {
+/** Posts bodies in turn, as fast as they are taken. */
+export async function load(url: string, connections: number, bodies: readonly string[], durationSeconds = seconds) {
   const result = await autocannon({
     url,
     method: 'POST',
@@ -132,6 +134,9 @@ async function benchArrays(ground: Ground, url: string): Promise<Figure> {
   };
 }
 
+/** Of the columns of `encodeCopyBatch`. */
+export const copySummaries = `copy summaries (series_id, bucket, id, ${statisticNames.join(', ')}) from stdin (format binary)`;
+
 /** Copies batches of a thousand until the time is up; the count of rows. */
 async function copyLoop(ground: Ground, url: URL): Promise<number> {
   const client = await ground.connect(url);
@@ -140,7 +145,7 @@ async function copyLoop(ground: Ground, url: URL): Promise<number> {
   let rows = 0;
   while (performance.now() < end) {
     for (let row = 0; row < 1_000; row += 1) randomFillSync(batch, header + row * rowBytes + idOffset, 16);
-    const stream = client.query(copyFrom('copy summaries from stdin (format binary)'));
+    const stream = client.query(copyFrom(copySummaries));
     await new Promise((resolve, reject) => stream.on('finish', resolve).on('error', reject).end(batch));
     rows += 1_000;
   }

@@ -37,7 +37,7 @@ export function sketchFromProto(bytes: Uint8Array): SketchFromProto {
   if (problem) return { problem };
   const { zeros, positive, negative } = message;
   const sketch = sketchOf({ zeros, positive: withoutEmpty(positive), negative: withoutEmpty(negative) });
-  return { sketch, values: readSketch(sketch)?.values ?? 0 };
+  return { sketch, values: zeros + sumOf(positive) + sumOf(negative) };
 }
 
 /** The protobuf message `DDSketch` of a sketch; undefined where the bytes are none. */
@@ -57,8 +57,15 @@ export function sketchToProto(sketch: Sketch): Uint8Array | undefined {
   return writer.finish();
 }
 
-function withoutEmpty(bins: ReadonlyMap<number, number>): Map<number, number> {
-  return new Map([...bins].filter(([, count]) => count > 0));
+function withoutEmpty(bins: Map<number, number>): Map<number, number> {
+  for (const [key, count] of bins) if (count === 0) bins.delete(key);
+  return bins;
+}
+
+function sumOf(bins: ReadonlyMap<number, number>): number {
+  let sum = 0;
+  for (const count of bins.values()) sum += count;
+  return sum;
 }
 
 function problemOf({ gamma, offset, interpolation, zeros, positive, negative }: Message): string | undefined {

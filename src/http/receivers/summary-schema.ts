@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { aheadSecondsMax, instantSpellings, millisecondsHint, parseInstant } from '../../domain/instant.ts';
 import { binsOf, type Sketch, sketchOf } from '../../domain/sketch.ts';
-import { sketchFromProto, sketchToProto } from '../../domain/sketch-proto.ts';
+import { type SketchFromProto, sketchFromProto, sketchToProto } from '../../domain/sketch-proto.ts';
 import { type Content, isUnits, statisticNames, unitsBytesMax } from '../../domain/summary.ts';
 
 /** Beyond it, sums of a few values leave the range of double precision and the read would fail. */
@@ -57,6 +57,20 @@ export const metricName = z
     maxLength: nameBytesMax,
   });
 
+/** Undefined: the schema is to decide. */
+function withMore(content: Content, sketch: unknown, units: unknown): Content | undefined {
+  if (units !== undefined && !(typeof units === 'string' && isUnits(units))) return undefined;
+  const known = units === undefined ? content : { ...content, units };
+  if (sketch === undefined) return known;
+  const read = typeof sketch === 'string' ? readSketchField(sketch) : undefined;
+  return read && 'sketch' in read && read.values === content.count ? { ...known, sketch: read.sketch } : undefined;
+}
+
+function readSketchField(text: string): SketchFromProto {
+  const isBase64 = /^[A-Za-z0-9+/]+={0,2}$/.test(text);
+  return isBase64 ? sketchFromProto(Buffer.from(text, 'base64')) : { problem: 'is not base64' };
+}
+
 const units = z
   .string({ error: 'expected a string such as "ms"' })
   .refine((text) => text === '' || isUnits(text), {
@@ -71,8 +85,7 @@ const units = z
 const sketch = z
   .string({ error: 'expected a DDSketch: its protobuf message in base64' })
   .transform((text, context) => {
-    const isBase64 = /^[A-Za-z0-9+/]+={0,2}$/.test(text);
-    const read = isBase64 ? sketchFromProto(Buffer.from(text, 'base64')) : { problem: 'is not base64' };
+    const read = readSketchField(text);
     if (!('problem' in read)) return read;
     context.addIssue({
       code: 'custom',
@@ -96,8 +109,6 @@ function readUsual(item: unknown, problemOf: (bucket: number) => string | undefi
   const given = item as Readonly<Record<string, unknown>>;
   const { name, bucket, count, mean, median, min, max, perc95, perc99, last, sketch, units } = given;
   const isUsual =
-    sketch === undefined &&
-    units === undefined &&
     typeof name === 'string' &&
     usualName.test(name) &&
     typeof bucket === 'number' &&
@@ -114,7 +125,8 @@ function readUsual(item: unknown, problemOf: (bucket: number) => string | undefi
   if (!isUsual) return undefined;
   const instant = parseInstant(bucket);
   if (instant === undefined || problemOf(instant) !== undefined) return undefined;
-  return { name, bucket: instant, count, mean, median, min, max, perc95, perc99, last };
+  const content = { name, bucket: instant, count, mean, median, min, max, perc95, perc99, last };
+  return sketch === undefined && units === undefined ? content : withMore(content, sketch, units);
 }
 
 interface Sketched {
