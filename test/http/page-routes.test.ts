@@ -40,6 +40,15 @@ describe.each(['/', '/status'])('the page %s', (path) => {
   });
 });
 
+test('no text of data can become markup: nothing here makes any from text', async () => {
+  const html = await (await app.request('/')).text();
+  for (const path of [...new Set(loadedBy(html)), '/page/status-page.js'].filter((one) => !one.includes('uplot'))) {
+    expect(await (await app.request(path)).text()).not.toMatch(
+      /innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|eval\(/,
+    );
+  }
+});
+
 test('the charts know all their modules from the start', async () => {
   const html = await (await app.request('/')).text();
   const preloaded = [...html.matchAll(/modulepreload" href="(page\/[^"]+)"/g)].map(([, path]) => path);

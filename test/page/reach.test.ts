@@ -5,7 +5,7 @@ import { eventually } from '../support/service-process.ts';
 
 const browser = useBrowser();
 
-const longName = `${'a-very-long-name-of-a-metric-without-a-place-to-break.'.repeat(4)}delay`;
+const longName = `${'averylongnameofametricwithoutaplacetobreak'.repeat(5)}delay`;
 const service = browser.shared({ summaries: minutesOf(['db.latency', 'web.errors', 'web.latency', longName]) });
 
 /** What has the focus, and whether that can be seen. */
@@ -65,6 +65,11 @@ test('long names break nothing and text can be read, light and dark, on a phone 
     await charts.getByText('Share and export').click();
     await eventually(async () => expect(await charts.locator('.chart h3').allTextContents()).toEqual(['mean', 'p95']));
     await status.getByText('1 of 1 databases are up').waitFor();
+    const wider = `['#names', '.legend', 'main', 'aside'].filter((one) => {
+      const { scrollWidth, clientWidth } = document.querySelector(one);
+      return scrollWidth > clientWidth;
+    })`;
+    expect(await charts.evaluate(wider)).toEqual([]);
     for (const page of [charts, status]) {
       expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
       const colours = (await page.evaluate(
