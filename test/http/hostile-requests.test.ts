@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { serveHttp } from '../../src/http/server.ts';
+import { createMemoryStore } from '../support/memory-store.ts';
 import { connectRaw, rawRequest } from '../support/raw-client.ts';
 import { createTestApp, now } from '../support/test-app.ts';
 
@@ -95,6 +97,25 @@ describe('what is no request', () => {
     expect(namesStored()).toEqual(['first', 'last']);
     await expectHealthy();
   });
+});
+
+test('what goes on to be no request, while one before it is in progress, is answered once and after it', async () => {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const memory = createMemoryStore();
+  const { app } = createTestApp({
+    store: { ...memory, write: (...given) => released.then(() => memory.write(...given)) },
+  });
+  const { port, stop } = await serveHttp(app, { host: '127.0.0.1', port: 0 });
+  onTestFinished(() => stop(0));
+  const client = await connectRaw(port);
+  client.socket.write(post(json('slow')));
+  for (let time = 0; time < 5; time += 1) {
+    client.socket.write('nonsense\r\n\r\n');
+    await sleep(20);
+  }
+  expect(client.received()).toBe('');
+  release();
+  expect((await client.closed()).match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 201', 'HTTP/1.1 400']);
 });
 
 test('of a write that breaks off, at whatever byte, nothing is stored', async () => {
