@@ -8,7 +8,11 @@ import type { Ground, Running } from './ground.ts';
 import { peakRss } from './memory.ts';
 import { copySummaries, encodeCopyBatch } from './write.ts';
 
-const summaries = 1_000_000;
+/** Of a bulk load. */
+export const summaries = 1_000_000;
+
+/** The names in it. */
+export const bulkName = '^bench\\.';
 
 /** The same lines again and again: to make new ones would cost more than to store them. */
 const linesInBlock = 10_000;
@@ -40,7 +44,7 @@ export async function benchBulk(ground: Ground): Promise<Figure[]> {
   const peaks: number[] = [];
   const { measured, limit, ratio } = await measurePairs(
     async () => {
-      const rate = await load(service, lines);
+      const rate = await loadLines(service, '2/2', lines);
       peaks.push(Math.round(peakRss(service)));
       return rate;
     },
@@ -62,8 +66,8 @@ export async function benchBulk(ground: Ground): Promise<Figure[]> {
   ];
 }
 
-/** Summaries a second, until all copies are made. */
-async function load({ url }: Running, lines: Buffer): Promise<number> {
+/** Sends a million lines; as many copies are to be made as are told. Summaries a second, until they are. */
+export async function loadLines({ url }: Running, copiesExpected: string, lines = block()): Promise<number> {
   const begun = performance.now();
   const sending = request(url, { method: 'POST', headers: { 'Content-Type': 'application/x-ndjson' } });
   const answered = once(sending, 'response');
@@ -75,7 +79,8 @@ async function load({ url }: Running, lines: Buffer): Promise<number> {
   const answer = await text(response);
   const seconds = (performance.now() - begun) / 1_000;
   const copies = response.headers['m2pg-copies'];
-  if (JSON.parse(answer).stored !== summaries || copies !== '2/2') throw new Error(`${copies} copies: ${answer}`);
+  if (JSON.parse(answer).stored !== summaries || copies !== copiesExpected)
+    throw new Error(`${copies} copies: ${answer}`);
   return summaries / seconds;
 }
 

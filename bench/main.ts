@@ -14,6 +14,7 @@ import { type Ground, prepareGround } from './ground.ts';
 import { benchMemory } from './memory.ts';
 import { benchNames } from './names.ts';
 import { benchRead } from './read.ts';
+import { benchRepair } from './repair.ts';
 import { benchShort } from './short.ts';
 import { benchSketches } from './sketches.ts';
 import { benchStorage } from './storage.ts';
@@ -33,6 +34,7 @@ const parts: Readonly<Record<string, Part>> = {
   storage: { run: benchStorage, databases: 1 },
   memory: { run: benchMemory, databases: 2 },
   sketches: { run: benchSketches, databases: 2 },
+  repair: { run: benchRepair, databases: 3 },
 };
 
 const named = process.argv.slice(2);
