@@ -27,6 +27,14 @@ import { askForToken } from './token-dialog.js';
  * @property {number} uptimeSeconds
  * @property {{ lookedAt: string | null }} repair
  * @property {readonly DatabaseStatus[]} databases
+ * @property {LogsStatus} logs
+ *
+ * @typedef {object} LogsStatus
+ * @property {number} lines
+ * @property {number} values
+ * @property {number} broken
+ * @property {readonly { problem: string, text: string }[]} brokenLast
+ * @property {Readonly<Record<string, number>>} droppedUpstream
  */
 
 const everyMs = 2_000;
@@ -70,6 +78,25 @@ function draw(status) {
     const card = cards.children[index];
     if (card) fillCard(card, database);
   });
+  drawLogs(status.logs);
+}
+
+/** What log drains have sent, once one has. @param {LogsStatus} logs */
+function drawLogs({ lines, values, broken, brokenLast, droppedUpstream }) {
+  find('logs', HTMLElement).hidden = lines === 0;
+  const dropped = Object.entries(droppedUpstream).map(
+    ([code, many]) => `${formatNumber(many)} lines lost upstream (${code})`,
+  );
+  const told = [
+    `${formatNumber(lines)} lines`,
+    `${formatNumber(values)} values`,
+    `${formatNumber(broken)} broken`,
+    ...dropped,
+  ];
+  setText(find('logs-summary', HTMLElement), `Log drains, to this process: ${told.join(', ')}.`);
+  const list = find('logs-broken', HTMLElement);
+  const texts = brokenLast.map(({ problem, text }) => `${text}: ${problem}`);
+  if (list.textContent !== texts.join('')) list.replaceChildren(...texts.map((text) => make('li', {}, text)));
 }
 
 /** @type {readonly string[]} */

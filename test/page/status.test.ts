@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { minutesOf, useBrowser } from '../support/browser.ts';
+import { logplexFrame } from '../support/drain.ts';
 import { eventually } from '../support/service-process.ts';
 
 const browser = useBrowser();
@@ -28,6 +29,20 @@ test('/status tells how each database is, and follows it by itself', async () =>
   expect(await figure('Behind').textContent()).toBe('not known until it is back');
   await page.getByRole('link', { name: 'Charts' }).click();
   await page.getByRole('heading', { name: 'web.latency' }).waitFor();
+});
+
+test('/status tells of log drains, of what was broken in them and of what was lost before', async () => {
+  const { page, service } = await browser.start({ path: '/status', count: 1 });
+  await page.getByText('1 of 1 databases are up').waitFor();
+  expect(await page.locator('#logs').isVisible()).toBe(false);
+  const body =
+    logplexFrame('measure#a=1 count#b=<b>x') +
+    logplexFrame('Error L10 (output buffer overflow): 500 messages dropped since then', { procid: 'logplex' });
+  expect((await fetch(`${service.url}/logs`, { method: 'POST', body })).status).toBe(200);
+  await page
+    .getByText('Log drains, to this process: 2 lines, 1 values, 1 broken, 500 lines lost upstream (L10).')
+    .waitFor();
+  expect(await page.locator('#logs-broken li').allTextContents()).toEqual(['count#b=<b>x: is not a number']);
 });
 
 test('/status tells of a repair', async () => {
