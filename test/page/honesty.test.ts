@@ -4,6 +4,10 @@ import { eventually } from '../support/service-process.ts';
 
 const browser = useBrowser();
 
+const hostileName = '<img src=x onerror="document.title=1"><script>document.title=2</script>&amp;';
+const silent = { name: 'silent', bucket: Math.floor(Date.now() / 1000) - 7_200, value: 5 };
+const service = browser.shared({ summaries: [...minutesOf(['web.latency', hostileName]), silent] });
+
 test('an incomplete answer is shown as such, with the database that did not answer, until it does', async () => {
   const { page, proxies } = await browser.start({
     summaries: minutesOf(['web.latency']),
@@ -61,7 +65,7 @@ test('what the service has against a request is shown in its words', async () =>
 });
 
 test('a service that cannot be reached is told from one that has nothing', async () => {
-  const { page } = await browser.start({ summaries: minutesOf(['web.latency']), path: '/?match=latency' });
+  const { page } = await browser.open(await service(), { path: '/?match=latency' });
   await page.locator('.chart canvas').waitFor();
   await page.context().setOffline(true);
   await page.getByRole('button', { name: '15m' }).click();
@@ -84,23 +88,23 @@ test('no data yet: the page says how to send some, with the host that it is on, 
 });
 
 test('where nothing matches, or there is nothing in the range, the page says what to do', async () => {
-  const old = { name: 'web.latency', bucket: Math.floor(Date.now() / 1000) - 7_200, value: 5 };
-  const { page } = await browser.start({ summaries: [old], path: '/?match=latensy' });
+  const { page } = await browser.open(await service(), { path: '/?match=latensy' });
   await page.getByRole('heading', { name: 'No metric matches latensy' }).waitFor();
   await page.getByRole('button', { name: 'Show all names' }).click();
+  await page.getByRole('heading', { name: 'web.latency' }).waitFor();
+  await page.getByLabel('Metric names that match').fill('silent');
   await page.getByRole('heading', { name: 'Nothing in this range' }).waitFor();
   await page.getByRole('button', { name: 'Show the hour in which the last came' }).click();
   await eventually(async () => expect(await page.locator('.chart .value').allTextContents()).toEqual(['5', '5']));
 });
 
 test('a name is text, whatever it looks like, and no script but the own ones can run', async () => {
-  const name = '<img src=x onerror="document.title=1"><script>document.title=2</script>&amp;';
-  const { page, url } = await browser.start({ summaries: minutesOf([name], 3), path: '/?layout=overlaid' });
+  const { page, url } = await browser.open(await service(), { path: '/?match=img&layout=overlaid' });
   await page.locator('.chart canvas').first().waitFor();
-  expect(await page.locator('#names .name').textContent()).toBe(name);
-  expect(await page.locator('.legend .label').first().textContent()).toBe(name);
+  expect(await page.locator('#names .name').textContent()).toBe(hostileName);
+  expect(await page.locator('.legend .label').first().textContent()).toBe(hostileName);
   await page.getByLabel('one for each metric').check();
-  await eventually(async () => expect(await page.locator('.chart h3').textContent()).toBe(name));
+  await eventually(async () => expect(await page.locator('.chart h3').textContent()).toBe(hostileName));
   expect([await page.title(), await page.locator('img, main script, aside script').count()]).toEqual([
     'm2pg charts',
     0,
