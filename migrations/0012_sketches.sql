@@ -175,7 +175,7 @@ begin
   perform create_summaries_week(monday);
   delete from packed_summaries where latest >= week_start(monday) and latest < week_start(monday + 7);
   with inserted as (insert into summaries (series_id, bucket, id, count, mean, median, min, max, perc95, perc99, last, sketch)
-      select * from unpacking on conflict do nothing returning bucket, id),
+      select * from unpacking on conflict (series_id, bucket, id) do nothing returning bucket, id),
     uncounted as (
       insert into digests (slice, summaries, hash)
       select date_bin('1 hour', bucket, 'epoch'), -count(*), bit_xor(uuid_hash_extended(id, 0)) from inserted group by 1)
@@ -212,7 +212,7 @@ begin
   select * from unpacking
   where bucket < deletion.earliest or bucket > deletion.latest
     or not is_covered(id, deletion.deleted_at, deletion.applied_at)
-  on conflict do nothing;
+  on conflict (series_id, bucket, id) do nothing;
   get diagnostics kept = row_count;
   select count(*) - kept into deleted from unpacking;
   drop table unpacking;

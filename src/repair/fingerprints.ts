@@ -6,6 +6,7 @@ import type { RowCursor, Statement } from '../database/pools.ts';
 import { compareBytes } from '../domain/compare-bytes.ts';
 import type { Span } from '../domain/store.ts';
 import { statisticNames } from '../domain/summary.ts';
+import { storedColumns } from '../store/select-statements.ts';
 import type { Copy, Slice } from './copy.ts';
 
 const rowsAtOnce = 5_000;
@@ -119,8 +120,8 @@ function fingerprintStatement({ namePattern, from, until, widthSeconds, isOfCont
         select distinct series_id from packed_chunks
         where latest >= to_timestamp($2::float8) and earliest < to_timestamp($3::float8)),
       stored as (
-        select * from summaries where bucket >= to_timestamp($2::float8) and bucket < to_timestamp($3::float8)
-        union all select packed.* from chunks
+        select ${storedColumns('summaries')} from summaries where bucket >= to_timestamp($2::float8) and bucket < to_timestamp($3::float8)
+        union all select ${storedColumns('packed')} from chunks
         cross join lateral packed_with_sketches(chunks.series_id, to_timestamp($2::float8),
           to_timestamp($3::float8) - interval '1 microsecond') as packed),
       grouped as (

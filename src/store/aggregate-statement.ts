@@ -22,6 +22,7 @@ import type { Statement } from '../database/pools.ts';
 import { type Resolution, unitSeconds } from '../domain/resolution.ts';
 import type { AggregateQuery } from '../domain/store.ts';
 import { type StatisticName, statisticNames } from '../domain/summary.ts';
+import { storedColumns } from './select-statements.ts';
 
 /** The columns of a series, in order: those of the groups, then the statistics. All but the hash are doubles. */
 export const groupColumns = ['buckets', 'earliest', 'latest', 'counts', 'hashes', ...statisticNames] as const;
@@ -88,8 +89,8 @@ const isTouched = 'latest >= to_timestamp($2::float8) and earliest <= to_timesta
 /** Every summary of the range. @param condition Whether they are wanted, known before any is touched. */
 function rowsOfRange(condition = 'true'): string {
   return `
-    select * from summaries where series_id in (select id from matched) and ${inRange('bucket')} and ${condition}
-    union all select packed.*
+    select ${storedColumns('summaries')} from summaries where series_id in (select id from matched) and ${inRange('bucket')} and ${condition}
+    union all select ${storedColumns('packed')}
     from matched cross join lateral packed_with_sketches(matched.id, to_timestamp($2::float8), to_timestamp($3::float8)) as packed
     where ${condition}`;
 }
@@ -186,10 +187,10 @@ function mergeRollUps(start: At, isInDays: boolean): string {
         union all select id, h1, to_timestamp($3::float8) from matched, split where h0 < h1
         union all select series_id, hour, hour + ${hour} - ${tick} from dirty) as span
       cross join lateral (
-        select * from summaries
+        select ${storedColumns('summaries')} from summaries
         where summaries.series_id = span.series_id and bucket between lower and upper and ${inRange('bucket')}
-        union all select * from packed_with_sketches(span.series_id,
-          greatest(lower, to_timestamp($2::float8)), least(upper, to_timestamp($3::float8)))
+        union all select ${storedColumns('packed')} from packed_with_sketches(span.series_id,
+          greatest(lower, to_timestamp($2::float8)), least(upper, to_timestamp($3::float8))) as packed
         offset 0) as rows`,
       start,
     )}),

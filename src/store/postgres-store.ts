@@ -43,7 +43,7 @@ import { rowsMax, selectSpansStatement, selectStatement, toSummary } from './sel
 /** New name, new week, and a race lost for each; whoever still fails then has another reason. */
 const attemptsMax = 5;
 
-/** What may wait for one database, so that a frozen one holds bounded memory: about 20 MB. */
+/** What may wait for one database, so that a frozen one holds bounded memory: some 130 MB of single writes. */
 const summariesPendingMax = 100_000;
 
 /** One commit waits for the disk while the next one is computed; more of them only make the batches smaller. */

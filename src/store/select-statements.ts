@@ -11,6 +11,11 @@ import { type Summary, statisticNames } from '../domain/summary.ts';
 /** What a read may fetch from one database, which bounds its memory: about 300 bytes each. */
 export const rowsMax = 500_000;
 
+/** Of a summary, row or packed, of a table by its name; each by its own, since an operator may add some to the summaries. */
+export function storedColumns(table: string): string {
+  return ['series_id', 'bucket', 'id', ...statisticNames, 'sketch'].map((column) => `${table}.${column}`).join(', ');
+}
+
 const columns = `units, extract(epoch from bucket)::float8, stored.id, nullif(sketch, '') as sketch, ${statisticNames.join(', ')}`;
 
 /** Single summaries; rows for `toSummary`. */
@@ -19,9 +24,9 @@ export function selectStatement({ namePattern, from, to }: SummaryQuery): Statem
     text: `
       with matched as materialized (select id, name, units from series where $1::text is null or name ~ $1)
       select name, ${columns} from (
-        select matched.name, matched.units, summaries.* from matched join summaries on summaries.series_id = matched.id
+        select matched.name, matched.units, ${storedColumns('summaries')} from matched join summaries on summaries.series_id = matched.id
         where bucket between to_timestamp($2::float8) and to_timestamp($3::float8)
-        union all select matched.name, matched.units, packed.* from matched
+        union all select matched.name, matched.units, ${storedColumns('packed')} from matched
         cross join lateral packed_with_sketches(matched.id, to_timestamp($2::float8), to_timestamp($3::float8)) as packed
       ) as stored
       limit ${rowsMax + 1}`,
@@ -39,11 +44,12 @@ export function selectSpansStatement(spans: readonly Span[]): Statement {
       join series on series.name = span.name
       -- Each span by the index: the planner cannot know how short they are, and might read all summaries instead.
       cross join lateral (
-        select * from summaries
+        select ${storedColumns('summaries')} from summaries
         where summaries.series_id = series.id
           and bucket between to_timestamp(span.earliest) and to_timestamp(span.latest)
         union all
-        select * from packed_with_sketches(series.id, to_timestamp(span.earliest), to_timestamp(span.latest))
+        select ${storedColumns('packed')}
+        from packed_with_sketches(series.id, to_timestamp(span.earliest), to_timestamp(span.latest)) as packed
         offset 0) as stored
       limit ${rowsMax + 1}`,
     values: [spans.map(({ name }) => name), spans.map(({ from }) => from), spans.map(({ to }) => to)],

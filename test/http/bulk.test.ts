@@ -181,6 +181,7 @@ test.each([
   ['blank', '\n'],
   ['broken', '{\n'],
   ['JSON and no summaries', '{}\n'],
+  ['one without an end', 'x'.repeat(20)],
 ])('some kilobytes of gzip that hold millions of lines that are %s are not read to their end', async (_, line) => {
   const { post, memory } = createTestApp();
   const begun = performance.now();

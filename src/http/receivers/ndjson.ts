@@ -26,6 +26,9 @@ const tickMs = 1_000;
 /** A few kilobytes of gzip hold many millions of lines that are nothing, and would keep everybody else waiting. */
 const wastedMax = 100_000;
 
+/** And a line without end could go on for as long as its sender likes: in so many bytes there must be a summary. */
+const barrenBytesMax = 16 * 1_024 * 1_024;
+
 /** Enough to see what is wrong with a file. */
 const refusalsListedMax = 100;
 
@@ -103,6 +106,7 @@ function createLineReader({ idOf, isRepeatable, ...options }: NdjsonOptions) {
   const refusals: Refusal[] = [];
   let refused = 0;
   let taken = 0;
+  let barrenBytes = 0;
   let lastLine = 0;
   let batch: Summary[] = [];
 
@@ -124,6 +128,7 @@ function createLineReader({ idOf, isRepeatable, ...options }: NdjsonOptions) {
     if (content) {
       batch.push(Object.freeze({ id: idOf(content, lastLine - 1, item), ...content }));
       taken += 1;
+      barrenBytes = 0;
     }
     const [first, ...more] = found;
     if (first) refuse(more.length > 0 ? `${first.message} (and ${more.length} more)` : first.message, first.path);
@@ -143,7 +148,16 @@ function createLineReader({ idOf, isRepeatable, ...options }: NdjsonOptions) {
   };
 
   return {
-    push: (bytes: Buffer) => read(splitter.push(bytes)),
+    push(bytes: Buffer) {
+      barrenBytes += bytes.length;
+      read(splitter.push(bytes));
+      if (barrenBytes > barrenBytesMax) {
+        throw new Failure(
+          'invalid_request',
+          `of the last ${barrenBytes} bytes none were a summary: it was not read on`,
+        );
+      }
+    },
     end: () => read(splitter.end()),
     isFull: () => batch.length >= batchMax,
     take() {

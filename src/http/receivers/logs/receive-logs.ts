@@ -4,7 +4,7 @@
  */
 import { createHash, hash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { parseInstant } from '../../../domain/instant.ts';
+import { aheadSecondsMax, parseInstant } from '../../../domain/instant.ts';
 import { type Kind, summarize } from '../../../domain/summarize.ts';
 import type { Summary } from '../../../domain/summary.ts';
 import { summaryIds, timedId } from '../../../domain/summary-id.ts';
@@ -20,9 +20,6 @@ const brokenListed = 10;
 
 /** A clock that stands before was never set. */
 const earliest = Date.UTC(2000) / 1000;
-
-/** A clock may be wrong by so much. */
-const aheadMax = 3_600;
 
 export interface ReceiveLogsOptions extends Prefixes {
   /** Of the buckets, whole seconds. */
@@ -114,7 +111,7 @@ function gather(
 /** When a line was logged, Unix seconds; undefined where it does not say, or says what cannot be. */
 function timeOf({ time }: LogLine, now: number): number | undefined {
   const logged = parseInstant(time);
-  return logged !== undefined && logged >= earliest && logged <= now + aheadMax ? logged : undefined;
+  return logged !== undefined && logged >= earliest && logged <= now + aheadSecondsMax ? logged : undefined;
 }
 
 /**
