@@ -107,6 +107,7 @@ async function read() {
 function draw(now) {
   const { found, picked, series, range, resolution, stepSeconds, queries } = now;
   messages.problem('');
+  find('change-token', HTMLElement).hidden = true;
   messages.patternProblem(now.patternProblem);
   messages.missing(now.completeness);
   list.show({ found: found.names, picked: picked, now: service.now() });
@@ -136,7 +137,17 @@ function tellError(error) {
   messages.problem(
     `${error instanceof Error ? error.message : error}${shown?.series.length ? '. What is shown is from before.' : ''}`,
   );
-  find('change-token', HTMLElement).hidden = !(error instanceof ServiceError && error.status === 403);
+  find('change-token', HTMLElement).hidden = !isAboutToken(error);
+}
+
+/** Who gives no token, or the wrong one, is not asked again and again, but when they want to. */
+function isBarred() {
+  return !find('change-token', HTMLElement).hidden;
+}
+
+/** @param {unknown} error */
+function isAboutToken(error) {
+  return error instanceof ServiceError && (error.status === 401 || error.status === 403);
 }
 
 /** How long until the next look: of wide buckets little changes soon. 0: never. @param {Shown | undefined} now */
@@ -148,7 +159,7 @@ function refreshMs(now) {
 function refreshLater() {
   const ms = refreshMs(shown);
   clearTimeout(refresh);
-  if (ms > 0 && document.visibilityState === 'visible') refresh = setTimeout(read, ms);
+  if (ms > 0 && document.visibilityState === 'visible' && !isBarred()) refresh = setTimeout(read, ms);
 }
 
 addEventListener('popstate', () => {
@@ -157,7 +168,7 @@ addEventListener('popstate', () => {
   show();
 });
 document.addEventListener('visibilitychange', () => {
-  if (document.visibilityState === 'visible' && refreshMs(shown) > 0) read();
+  if (document.visibilityState === 'visible' && refreshMs(shown) > 0 && !isBarred()) read();
   else clearTimeout(refresh);
 });
 darkness.addEventListener('change', () => {

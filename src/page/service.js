@@ -46,7 +46,12 @@ export function createService(askForToken) {
   const renewToken = (refused, detail) => {
     if (sessionStorage.getItem(tokenKey) !== refused) return Promise.resolve();
     asking ??= askForToken(detail)
-      .then((token) => sessionStorage.setItem(tokenKey, token))
+      .then(
+        (token) => sessionStorage.setItem(tokenKey, token),
+        () => {
+          throw new ServiceError(detail, 401);
+        },
+      )
       .finally(() => {
         asking = undefined;
       });

@@ -41,6 +41,7 @@ const everyMs = 2_000;
 
 const service = createService(askForToken);
 const cards = find('databases', HTMLElement);
+const anotherToken = find('change-token', HTMLButtonElement);
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let refresh;
 
@@ -51,12 +52,14 @@ async function read() {
     const { response } = await service.get('-/status', undefined);
     draw(await response.json());
     setText(problem, '');
+    anotherToken.hidden = true;
   } catch (error) {
     setText(problem, `${error instanceof Error ? error.message : error}. What is shown may be from before.`);
-    find('change-token', HTMLElement).hidden = !(error instanceof ServiceError && error.status === 403);
+    anotherToken.hidden = !(error instanceof ServiceError && (error.status === 401 || error.status === 403));
   }
   problem.hidden = problem.textContent === '';
-  if (document.visibilityState === 'visible') refresh = setTimeout(read, everyMs);
+  // Who gives no token, or the wrong one, is not asked again and again, but when they want to.
+  if (document.visibilityState === 'visible' && anotherToken.hidden) refresh = setTimeout(read, everyMs);
 }
 
 /** @param {Status} status */
@@ -169,10 +172,10 @@ function clockOf(time) {
 }
 
 document.addEventListener('visibilitychange', () => {
-  if (document.visibilityState === 'visible') read();
+  if (document.visibilityState === 'visible' && anotherToken.hidden) read();
   else clearTimeout(refresh);
 });
-find('change-token', HTMLButtonElement).addEventListener('click', () => {
+anotherToken.addEventListener('click', () => {
   service.forgetToken();
   read();
 });

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { minutesOf, useBrowser } from '../support/browser.ts';
+import { minutesOf, post, useBrowser } from '../support/browser.ts';
 import { logplexFrame } from '../support/drain.ts';
 import { eventually } from '../support/service-process.ts';
 
 const browser = useBrowser();
 
-test('/status tells how each database is, and follows it by itself', async () => {
-  const { page, proxies } = await browser.start({
+test('/status tells how each database is, down, back and repaired, and follows it by itself', async () => {
+  const { page, proxies, url } = await browser.start({
     summaries: minutesOf(['web.latency'], 3),
     path: '/status',
     count: 2,
@@ -27,6 +27,12 @@ test('/status tells how each database is, and follows it by itself', async () =>
   expect(await card.locator('.state').textContent()).toBe('down');
   expect(await figure('Last failure').textContent()).toContain('(unreachable)');
   expect(await figure('Behind').textContent()).toBe('not known until it is back');
+
+  await post(url, minutesOf(['web.errors'], 7));
+  await proxies[1]?.set('pass');
+  await page.getByText('2 of 2 databases are up').waitFor();
+  const isRepaired = /^\d+ s ago; 7 summaries copied to it$/;
+  await eventually(async () => expect(await figure('Last repair').textContent()).toMatch(isRepaired), 25_000);
   await page.getByRole('link', { name: 'Charts' }).click();
   await page.getByRole('heading', { name: 'web.latency' }).waitFor();
 });
@@ -43,19 +49,4 @@ test('/status tells of log drains, of what was broken in them and of what was lo
     .getByText('Log drains, to this process: 2 lines, 1 values, 1 broken, 500 lines lost upstream (L10).')
     .waitFor();
   expect(await page.locator('#logs-broken li').allTextContents()).toEqual(['count#b=<b>x: is not a number']);
-});
-
-test('/status tells of a repair', async () => {
-  const { page, proxies, service } = await browser.start({ path: '/status', count: 2 });
-  await proxies[1]?.set('refuse');
-  await page.getByText('1 of 2 databases are up').waitFor();
-  const body = JSON.stringify(minutesOf(['web.latency'], 7));
-  expect((await fetch(`${service.url}/metrics`, { method: 'POST', body })).status).toBe(201);
-  await proxies[1]?.set('pass');
-  await page.getByText('2 of 2 databases are up').waitFor();
-  const repair = page.getByRole('article', { name: 'db2' }).locator('[data-figure="Last repair"]');
-  await eventually(
-    async () => expect(await repair.textContent()).toMatch(/^\d+ s ago; 7 summaries copied to it$/),
-    25_000,
-  );
 });
