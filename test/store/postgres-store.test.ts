@@ -5,6 +5,7 @@ import type { Store } from '../../src/domain/store.ts';
 import { createPostgresStore } from '../../src/store/postgres-store.ts';
 import { createRedundantStore } from '../../src/store/redundant-store.ts';
 import { freshDatabase, freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
+import { groupsOf } from '../support/group-obviously.ts';
 import { summaryOf } from '../support/summaries.ts';
 
 const ignore = () => undefined;
@@ -136,4 +137,28 @@ test('waits for its writes when it is drained', async () => {
   await store.drain();
   expect((await readAll(store)).summaries).toEqual([summary]);
   await writing;
+});
+
+test('goes on where an operator has added a column, an index and a constraint, also in weeks that are new', async () => {
+  const url = await freshDatabaseUrl();
+  const database = await freshDatabase({ url });
+  const store = createPostgresStore({ database, observe: () => undefined });
+  const today = Math.floor(Date.now() / 1000);
+  await store.write([summaryOf()]);
+  await runSql(url, 'alter table summaries add constraint few check (count < 1000)');
+  await store.write([summaryOf({ bucket: today - 30 * 86_400 })]);
+  await expect(store.write([summaryOf({ bucket: today - 30 * 86_400, count: 1_000 })])).rejects.toMatchObject({
+    code: 'data_refused',
+  });
+  await runSql(url, 'alter table summaries add column note text; create index on summaries (note)');
+  await store.write([summaryOf({ bucket: today - 60 * 86_400 })]);
+  const query = { namePattern: undefined, from: 0, to: 4e9 };
+  expect((await store.select(query)).summaries).toHaveLength(3);
+  const found = await store.aggregate({
+    ...query,
+    resolution: { amount: 1, unit: 'day' },
+    timezone: 'UTC',
+    namesMax: 10,
+  });
+  expect((await groupsOf(found)).map(({ summaries }) => summaries)).toEqual([1, 1, 1]);
 });
