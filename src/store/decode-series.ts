@@ -8,9 +8,11 @@ const columnsBefore = 4;
 /** A row of `aggregateStatement`: name, units, how many names there are, sketches, and the columns as big-endian bytes. */
 export function decodeSeries(row: readonly unknown[]): SeriesGroups {
   const bytesOf = (column: (typeof groupColumns)[number]) => {
-    // A copy: eight bytes aligned, and free of the block that the driver read.
-    const bytes = Buffer.from(Uint8Array.from(row[columnsBefore + groupColumns.indexOf(column)] as Buffer).buffer);
-    return bytes.swap64().buffer;
+    const given = row[columnsBefore + groupColumns.indexOf(column)] as Buffer;
+    // Where it shares its memory with others, a copy: eight bytes aligned.
+    const isOwn = given.byteLength === given.buffer.byteLength;
+    const bytes = isOwn ? given : Buffer.from(Uint8Array.from(given).buffer);
+    return bytes.swap64().buffer as ArrayBuffer;
   };
   const doubles = (column: (typeof groupColumns)[number]) => new Float64Array(bytesOf(column));
   const [name, units, , sketches] = row as [string, string | null, number, Buffer | null];
