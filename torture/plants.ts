@@ -75,8 +75,8 @@ export const plants: readonly Plant[] = [
     patches: [
       {
         file: 'src/store/postgres-store.ts',
-        from: 'const values = encode(summaries);',
-        to: "const values = encode(database.name === 'db2' ? summaries.map((one) => ({ ...one, mean: Math.fround(one.mean) })) : summaries);",
+        from: 'const { first, again } = insertOf(summaries);',
+        to: "const { first, again } = insertOf(database.name === 'db2' ? summaries.map((one) => ({ ...one, mean: Math.fround(one.mean) })) : summaries);",
       },
     ],
     faults: ['kill-backend'],
@@ -87,7 +87,7 @@ export const plants: readonly Plant[] = [
       {
         file: 'src/database/health.ts',
         from: 'const { version, readOnly, attempt } = found;',
-        to: "const { version, readOnly, attempt } = found; if (state === 'down') return;",
+        to: "const { version, readOnly, attempt } = found; if (held.state() === 'down') return;",
       },
     ],
     faults: ['kill', 'shut-down'],

@@ -112,7 +112,7 @@ test('answers 503 within the write timeout while every database is frozen, and s
   const unanswered = await read(service, {});
   expect(unanswered.status).toBe(503);
   expect(unanswered.durationMs).toBeLessThan(readTimeoutMs + 500);
-  await eventually(async () => expect(await statusOf(service, '/-/ready')).toBe(503), 6_000);
+  await eventually(async () => expect(await statusOf(service, '/-/ready')).toBe(503), 15_000);
   expect(await statusOf(service, '/-/healthy')).toBe(200);
   // Known to be down: nobody waits for a timeout any more.
   expect((await write(service, point('frozen'))).durationMs).toBeLessThan(500);

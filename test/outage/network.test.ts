@@ -114,7 +114,8 @@ test('a database behind a slow network slows down no write, and a read is comple
   // What the slow one lacks, the others have.
   expect(answer).toMatchObject({ status: 200, count: answers.all.length });
   expect(answer.complete).toBe(String(answer.databases === 'db1=ok, db2=ok, db3=ok'));
-  expect(answer.durationMs).toBeLessThan(6_500);
+  // Where copies differ, they are asked a second time.
+  expect(answer.durationMs).toBeLessThan(2 * 6_000 + 500);
   proxy.delay(0);
   proxy.throttle(Number.POSITIVE_INFINITY);
   await expectHealed(proxied, answers);

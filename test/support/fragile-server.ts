@@ -1,5 +1,5 @@
 import { randomInt, randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,6 +42,10 @@ const settings = { fsync: 'off', max_connections: '200' };
 
 export async function createFragileServer({ parent = tmpdir() }: FragileServerOptions = {}): Promise<FragileServer> {
   const folder = await mkdtemp(join(parent, 'm2pg-fragile-'));
+  const logs = await mkdtemp(join(tmpdir(), 'm2pg-fragile-log-'));
+  const logFile = join(logs, 'db.log');
+  // Elsewhere: what a server says when its disk is full has no room there.
+  await symlink(logFile, join(folder, 'db.log'));
   const port = String(await findStablePort());
   const startOnPort = () => startEmbeddedServer(folder, 'db', { ...settings, port });
   let server = await startOnPort();
@@ -65,14 +69,14 @@ export async function createFragileServer({ parent = tmpdir() }: FragileServerOp
       // Children first: a postmaster that finds one too slow would begin to kill.
       for (const member of [...childrenOf(server.pid), server.pid]) signalProcess(member, 'SIGCONT');
     },
-    log: () => readFile(join(folder, 'db.log'), 'utf8'),
+    log: () => readFile(logFile, 'utf8'),
     async restore() {
       if (isRunning(server.pid)) fragile.thaw();
       else await fragile.start();
     },
     async remove() {
       await killFamily(server.pid);
-      await rm(folder, { recursive: true, force: true });
+      for (const made of [folder, logs]) await rm(made, { recursive: true, force: true });
     },
   };
   return fragile;
