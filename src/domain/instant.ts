@@ -1,4 +1,5 @@
-import { isValid, parseISO } from 'date-fns';
+import { isValid } from 'date-fns/isValid';
+import { parseISO } from 'date-fns/parseISO';
 
 /** The spellings that an error suggests. */
 export const instantSpellings = 'Unix seconds, RFC 3339 such as 2030-01-31T05:12:00Z, or "2030-01-31 05:12:00 UTC"';
