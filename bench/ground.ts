@@ -43,13 +43,7 @@ export async function prepareGround(databases: number): Promise<Ground> {
     const child = spawn(
       process.execPath,
       // As `npm start` does.
-      [
-        '--max-semi-space-size=8',
-        '--heap-growing-percent=50',
-        join(root, file),
-        ...args,
-        ...(file.endsWith('echo.ts') ? [String(port)] : []),
-      ],
+      ['--max-semi-space-size=8', join(root, file), ...args, ...(file.endsWith('echo.ts') ? [String(port)] : [])],
       {
         env: { ...process.env, PORT: String(port), HOST: '127.0.0.1', LOG_LEVEL: 'info', ...environment },
         stdio: ['ignore', 'pipe', 'inherit'],

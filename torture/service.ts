@@ -36,14 +36,10 @@ export function createTortureService({ root, port, logFile, environment }: Tortu
         PORT: String(port),
       };
       const log = openSync(logFile, 'a');
-      const started = spawn(
-        process.execPath,
-        ['--max-semi-space-size=8', '--heap-growing-percent=50', join(root, 'src/main.ts')],
-        {
-          env,
-          stdio: ['ignore', log, log],
-        },
-      );
+      const started = spawn(process.execPath, ['--max-semi-space-size=8', join(root, 'src/main.ts')], {
+        env,
+        stdio: ['ignore', log, log],
+      });
       closeSync(log);
       child = started;
       while (!(await isHealthy(port))) {

@@ -5,7 +5,7 @@ import { statisticNames } from '../../domain/summary.ts';
 export const csvType = 'text/csv; charset=utf-8; header=present';
 
 /** As in `metrics.ts`. */
-const pieceCharactersMin = 1_000_000;
+const partCharactersMin = 16_384;
 
 /** RFC 4180 ends lines so. */
 const lineEnd = '\r\n';
@@ -17,7 +17,8 @@ const lineEnd = '\r\n';
 const formulaStart = /^[\s\p{Cf}]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]/u;
 
 /**
- * The text of a read as CSV (RFC 4180), in pieces: a line for each name and bucket, names ascending, then buckets.
+ * The text of a read as CSV (RFC 4180), in parts of some 16 kilobytes: a line for each name and bucket, names ascending,
+ * then buckets.
  *
  * A name that a spreadsheet would take for a formula has an apostrophe before it, by which it is text to them; who needs
  * names to the letter takes JSON. A statistic that is not a number is an empty cell.
@@ -27,30 +28,31 @@ export async function* renderMetricsCsv(
   percents: readonly number[] = [],
 ): AsyncGenerator<string> {
   const columns = ['name', 'bucket', 'time', ...statisticNames, ...percents.map((percent) => `perc${percent}`)];
-  let piece = `${columns.join(',')}${lineEnd}`;
+  let part = `${columns.join(',')}${lineEnd}`;
   for await (const page of pages) {
     for (const series of page) {
-      piece += renderSeries(series);
-      if (piece.length < pieceCharactersMin) continue;
-      yield piece;
-      piece = '';
+      for (const line of renderLines(series)) {
+        part += line;
+        if (part.length < partCharactersMin) continue;
+        yield part;
+        part = '';
+      }
     }
   }
-  yield piece;
+  yield part;
 }
 
-function renderSeries({ name, buckets, statistics, percentiles = [] }: SeriesGroups): string {
+function* renderLines({ name, buckets, statistics, percentiles = [] }: SeriesGroups): Generator<string> {
   const cell = renderText(name);
-  let lines = '';
-  buckets.forEach((bucket, index) => {
-    lines += `${cell},${bucket},${renderTime(bucket)}`;
-    for (const column of [...statisticNames.map((statistic) => statistics[statistic]), ...percentiles]) {
+  const all = [...statisticNames.map((statistic) => statistics[statistic]), ...percentiles];
+  for (const [index, bucket] of buckets.entries()) {
+    let line = `${cell},${bucket},${renderTime(bucket)}`;
+    for (const column of all) {
       const value = column[index];
-      lines += Number.isFinite(value) ? `,${value}` : ',';
+      line += Number.isFinite(value) ? `,${value}` : ',';
     }
-    lines += lineEnd;
-  });
-  return lines;
+    yield line + lineEnd;
+  }
 }
 
 function renderText(text: string): string {
