@@ -15,6 +15,10 @@ alter table daily_rollups add column if not exists sketch bytea not null default
 create index if not exists hourly_rollups_loose on hourly_rollups (series_id) where is_loose;
 create index if not exists daily_rollups_loose on daily_rollups (series_id) where is_loose;
 
+-- The sketches of a group one by one. Of string_agg, which would join them at once, the planner believes that each group takes
+-- 8 kB, and sorts all summaries of a large read rather than hash them.
+create or replace aggregate gather_sketches(bytea) (sfunc = array_append, stype = bytea[], sspace = 64);
+
 -- A view has the columns that its table had.
 create or replace view packed_chunks as
 select * from packed_summaries where pack is distinct from (select pack from packing);

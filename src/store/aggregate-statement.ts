@@ -58,9 +58,13 @@ export function aggregateStatement(query: AggregateQuery): Statement {
   };
 }
 
-/** Of each group its length, four bytes, and so many bytes; null where no group has any. */
-const sketches = `case when count(sketch) > 0
-  then string_agg(int4send(coalesce(length(sketch), 0)) || coalesce(sketch, ''), '') end`;
+/** Of each group that has any its bucket, as in `buckets`, its length, four bytes, and so many bytes; null where none has. */
+const sketches = `
+  string_agg(float8send(date_part('epoch', start)) || int4send(length(sketch)) || sketch, '') filter (where sketch is not null)`;
+
+/** In two steps: the first is done for each summary, the second for each group that has any. */
+const gathered = `gather_sketches(sketch) filter (where sketch <> '') as gathered`;
+const joined = `case when gathered is not null then (select string_agg(one, '') from unnest(gathered) as one) end as sketch`;
 
 /** Where each column comes from. */
 const sources: Readonly<Record<(typeof groupColumns)[number], string>> = {
@@ -110,7 +114,7 @@ function mergeSummaries(rows: string, start: At): string {
     where newest.series_id = groups.series_id and newest.bucket = latest and ${inRange('newest.bucket')}
     order by newest.id desc limit 1`;
   return `
-    select *, case when summaries = 1 then greatest_last
+    select *, ${joined}, case when summaries = 1 then greatest_last
       when exists (select from packed_chunks where ${isTouched}) then (
         select stored.last
         from ((${newest}) union all select * from last_packed(groups.series_id, groups.latest)) as stored
@@ -121,7 +125,7 @@ function mergeSummaries(rows: string, start: At): string {
         count(*)::integer as summaries, bit_xor(uuid_hash_extended(id, 0)) as hash, sum(count) as count,
         sum(product) as weighted, count(product)::integer as weighed, sum(mean) as plain, max(median) as median,
         min(min) as min, max(max) as max, max(perc95) as perc95, max(perc99) as perc99, max(last) as greatest_last,
-        string_agg(nullif(sketch, ''), '') as sketch
+        ${gathered}
       from (select *, mean_times_count(mean, count) as product from (${rows}) as rows) as products
       group by series_id, start) as groups`;
 }
@@ -195,16 +199,18 @@ function mergeRollUps(start: At, isInDays: boolean): string {
       start,
     )}),
     merged as (
-      select series_id, ${start('start')} as start, min(earliest) as earliest, max(latest) as latest,
-        sum(summaries) as summaries, bit_xor(hash) as hash, sum(count) as count, sum(weighted) as weighted,
-        sum(weighed) as weighed, sum(plain) as plain, max(median) as median, min(min) as min, max(max) as max,
-        max(perc95) as perc95, max(perc99) as perc99, (max(array[date_part('epoch', latest), last]))[2] as last,
-        string_agg(nullif(sketch, ''), '') as sketch
+      select *, ${joined}
       from (
-        select series_id, start, ${partColumns} from from_days
-        union all select series_id, start, ${partColumns} from from_hours
-        union all select series_id, start, ${partColumns} from from_rows) as parts
-      group by series_id, 2)`;
+        select series_id, ${start('start')} as start, min(earliest) as earliest, max(latest) as latest,
+          sum(summaries) as summaries, bit_xor(hash) as hash, sum(count) as count, sum(weighted) as weighted,
+          sum(weighed) as weighed, sum(plain) as plain, max(median) as median, min(min) as min, max(max) as max,
+          max(perc95) as perc95, max(perc99) as perc99, (max(array[date_part('epoch', latest), last]))[2] as last,
+          ${gathered}
+        from (
+          select series_id, start, ${partColumns} from from_days
+          union all select series_id, start, ${partColumns} from from_hours
+          union all select series_id, start, ${partColumns} from from_rows) as parts
+        group by series_id, 2) as groups)`;
 }
 
 /** Whether an hour lies in one bucket whole, unless a zone is in the way. */

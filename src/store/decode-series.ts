@@ -1,5 +1,5 @@
 import type { SeriesGroups } from '../domain/series-groups.ts';
-import type { Sketch } from '../domain/sketch.ts';
+import { noSketch, type Sketch } from '../domain/sketch.ts';
 import { type StatisticName, statisticNames } from '../domain/summary.ts';
 import { groupColumns } from './aggregate-statement.ts';
 
@@ -16,11 +16,12 @@ export function decodeSeries(row: readonly unknown[]): SeriesGroups {
   };
   const doubles = (column: (typeof groupColumns)[number]) => new Float64Array(bytesOf(column));
   const [name, units, , sketches] = row as [string, string | null, number, Buffer | null];
+  const buckets = doubles('buckets');
   return {
     name,
     ...(units !== null && { units }),
-    ...(sketches !== null && { sketches: cut(sketches) }),
-    buckets: doubles('buckets'),
+    ...(sketches !== null && { sketches: cut(sketches, buckets) }),
+    buckets,
     earliest: doubles('earliest'),
     latest: doubles('latest'),
     counts: doubles('counts'),
@@ -37,13 +38,13 @@ export function countNames(row: readonly unknown[]): number {
   return row[2] as number;
 }
 
-/** Each is as long as the four bytes before it say. */
-function cut(bytes: Buffer): Sketch[] {
-  const sketches: Sketch[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const end = at + 4 + bytes.readInt32BE(at);
-    sketches.push(bytes.subarray(at + 4, end));
-    at = end;
-  }
-  return sketches;
+/** The sketch of each bucket, in their order. Each is in `bytes` after its bucket and its length. */
+function cut(bytes: Buffer, buckets: Float64Array): Sketch[] {
+  let at = 0;
+  return Array.from(buckets, (bucket) => {
+    if (at === bytes.length || bytes.readDoubleBE(at) !== bucket) return noSketch;
+    const begin = at + 12;
+    at = begin + bytes.readInt32BE(at + 8);
+    return bytes.subarray(begin, at);
+  });
 }
