@@ -80,6 +80,8 @@ const notOfIana =
 
 /** True for a name of the IANA time zone database, links such as `Europe/Kiev` included. */
 export function isTimezone(text: string): boolean {
+  // The default of every read: to ask takes a quarter of a millisecond.
+  if (text === 'UTC') return true;
   if (!/^[A-Za-z][A-Za-z0-9_+/-]*$/.test(text) || notOfIana.test(text)) return false;
   try {
     new Intl.DateTimeFormat('en', { timeZone: text });
