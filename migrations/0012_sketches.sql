@@ -224,7 +224,8 @@ begin
 end
 $$;
 
--- Roll-ups as before, with the sketches of their summaries one after another: the service merges them afterwards.
+-- Roll-ups as before, with the sketches of their summaries one after another: the service merges them afterwards. And with
+-- all notes of an hour at once: a bulk load leaves one of each of its statements.
 create or replace function merge_dirty_hours(hours_max integer) returns integer language plpgsql as $$
 declare
   state rollup_state;
@@ -233,10 +234,11 @@ declare
 begin
   -- One at a time, and not while what is rolled up is being forgotten.
   select * into state from rollup_state for update;
-  with taken as (
-    delete from dirty_hours where ctid = any (array(select ctid from dirty_hours limit hours_max)) returning *)
-  select array_agg(series_id), array_agg(hour) into dirty_series, dirty_starts
-  from (select distinct series_id, hour from taken) as hours;
+  with hours as materialized (
+    select distinct series_id, hour from (select series_id, hour from dirty_hours limit hours_max) as oldest),
+  taken as (
+    delete from dirty_hours using hours where dirty_hours.series_id = hours.series_id and dirty_hours.hour = hours.hour)
+  select array_agg(series_id), array_agg(hour) into dirty_series, dirty_starts from hours;
   if dirty_series is null then
     return 0;
   end if;

@@ -178,6 +178,16 @@ test('goes on where it was broken off', async () => {
   expect((await counts(url)).dirty).toBe(0);
 });
 
+test('merges an hour once, however many writes have changed it', async () => {
+  const { url, store, rollUp } = await prepare();
+  await store.write([summaryOf({ bucket: now() - 5 * hour })]);
+  await rollUp();
+  for (let written = 0; written < 20; written += 1) await store.write([summaryOf({ bucket: now() - 5 * hour })]);
+  await runSql(url, `select roll_up(date_bin('1 hour', now(), 'epoch'), 1)`);
+  expect((await counts(url)).dirty).toBe(0);
+  expect(await wrong(url)).toEqual([]);
+});
+
 test('says of a database that is away that it was not maintained', async () => {
   const { database, rollUp, observations } = await prepare();
   await database.close();

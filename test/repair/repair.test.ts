@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { rollUpOnce } from '../../src/database/roll-up.ts';
+import type { Store } from '../../src/domain/store.ts';
 import { type Copies, prepareCopies } from '../support/copies.ts';
 import { runSql } from '../support/fresh-database.ts';
 import { bitsOf, minutes, monday, packAll, week } from '../support/packing.ts';
@@ -81,6 +82,41 @@ test('reads one series with more summaries in an hour than fit into a batch', as
   await b?.store.write(many.slice(0, 100));
   await all.repair();
   await expectAllToHold(all, many.length);
+});
+
+test('is at work for at most a third of the time, in transactions of at most 2,000 summaries', async () => {
+  const all = await prepareCopies(2);
+  await all.copies[0]?.store.write(
+    Array.from({ length: 20_000 }, (_, index) => summaryOf({ bucket: monday + index / 100 })),
+  );
+  const sizes: number[] = [];
+  /** Some of them at once. */
+  const work: { begunMs: number; endMs: number }[] = [];
+  const timed = async <Value>(statement: () => Promise<Value>) => {
+    const begunMs = performance.now();
+    const value = await statement();
+    work.push({ begunMs, endMs: performance.now() });
+    return value;
+  };
+  const copies = all.copies.map(({ store, ...copy }) => {
+    const selectSpans: Store['selectSpans'] = (spans) => timed(() => store.selectSpans(spans));
+    const write: Store['write'] = (summaries) => {
+      sizes.push(summaries.length);
+      return timed(() => store.write(summaries));
+    };
+    return { ...copy, store: { ...store, selectSpans, write } };
+  });
+  await all.repair({ copies });
+  await expectAllToHold(all, 20_000);
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(2_000);
+  const inOrder = work.toSorted((a, b) => a.begunMs - b.begunMs);
+  let [idleMs, lastMs] = [0, inOrder[0]?.begunMs ?? 0];
+  for (const { begunMs, endMs } of inOrder) {
+    idleMs += Math.max(0, begunMs - lastMs);
+    lastMs = Math.max(lastMs, endMs);
+  }
+  // After the last batch nobody looks.
+  expect(idleMs / (lastMs - (inOrder[0]?.begunMs ?? 0))).toBeGreaterThan(0.6);
 });
 
 test('stays within names and hours when it is told to', async () => {
