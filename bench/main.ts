@@ -4,7 +4,7 @@
  * Every figure stands beside its limit, measured in turn with it in the same run; the ratios are what carries from one
  * machine to another. The tables are printed and written to `bench/RESULTS.md`.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -53,7 +53,9 @@ for (const section of readFileSync(file, 'utf8')
   sections.set(/^## (\w+)/.exec(section)?.[1] ?? '', section.trim());
 }
 
-const commit = execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim();
+const described = execFileSync('git', ['describe', '--always'], { encoding: 'utf8' }).trim();
+const others = ['diff', '--quiet', 'HEAD', '--', '.', ':!bench/RESULTS.md'];
+const commit = `${described}${spawnSync('git', others).status === 0 ? '' : '-dirty'}`;
 const [cpu] = cpus();
 const machine = `Node ${process.version}, ${cpus().length} × ${cpu?.model}`;
 
