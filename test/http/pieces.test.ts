@@ -3,6 +3,7 @@ import { Failure } from '../../src/domain/failure.ts';
 import { createSeriesGroups, type SeriesGroups } from '../../src/domain/series-groups.ts';
 import type { Store } from '../../src/domain/store.ts';
 import { serveHttp } from '../../src/http/server.ts';
+import { renderMetrics } from '../../src/http/views/metrics.ts';
 import { eventually } from '../support/service-process.ts';
 import { createTestApp } from '../support/test-app.ts';
 
@@ -47,6 +48,19 @@ test('an answer without pages is an empty array', async () => {
   const service = serviceOf(0);
   expect(await (await service.get()).json()).toEqual([]);
   expect(service.close).toHaveBeenCalled();
+});
+
+test('is made in parts of some kilobytes, however long a series is: longer ones would be garbage for long', async () => {
+  const series = createSeriesGroups('a', 10_000);
+  const pages = (async function* () {
+    yield [series, createSeriesGroups('b', 1)];
+  })();
+  const parts: string[] = [];
+  for await (const part of renderMetrics(pages)) parts.push(part);
+  expect(Math.max(...parts.map(({ length }) => length))).toBeLessThan(50_000);
+  const [first, second] = JSON.parse(parts.join(''));
+  expect(first.last).toHaveLength(10_000);
+  expect(second.count).toEqual([{ bucket: 0, value: 0 }]);
 });
 
 test('is cut off when a database fails in the middle, so that no client takes a part for the whole', async () => {
