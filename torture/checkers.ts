@@ -103,7 +103,10 @@ function maskOf(summaries: readonly Sent[]): Map<string, number> {
   return mask;
 }
 
-/** A read that called itself complete and misses what was acknowledged before it began. */
+/**
+ * A read that called itself complete and misses what was acknowledged before it began; or that could have, having had
+ * answers from so few databases that an acknowledged summary may be in none of them.
+ */
 export function findFalselyComplete(evidence: Evidence): string[] {
   const acknowledged = new Map<string, { summary: Sent; atMs: number }[]>();
   for (const write of writesOf(evidence)) {
@@ -113,13 +116,15 @@ export function findFalselyComplete(evidence: Evidence): string[] {
       acknowledged.set(summary.name, [...(acknowledged.get(summary.name) ?? []), { summary, atMs }]);
     }
   }
+  const enough = evidence.contents.length - evidence.writeAcks + 1;
   return readsOf(evidence)
     .filter(({ status, isComplete }) => status === 200 && isComplete)
-    .flatMap(({ name, beganMs, counts }) =>
-      (acknowledged.get(name) ?? [])
+    .flatMap(({ name, beganMs, databases, counts }) => [
+      ...(databases < enough ? [`a read at ${beganMs} ms said complete of ${databases} databases`] : []),
+      ...(acknowledged.get(name) ?? [])
         .filter(({ summary, atMs }) => atMs < beganMs && ((counts.get(summary.bucket) ?? 0) & summary.count) === 0)
         .map(({ summary }) => `a read at ${beganMs} ms said complete and misses ${keyOf(summary)}`),
-    );
+    ]);
 }
 
 /** Tries that failed although enough databases, and the service that was asked, were as they should be. */

@@ -45,6 +45,8 @@ export interface ReadOperation {
   readonly endedMs: number;
   readonly status: number | undefined;
   readonly isComplete: boolean;
+  /** How many databases it says to have had an answer from. */
+  readonly databases: number;
   /** By bucket in Unix seconds, the count that was read. */
   readonly counts: ReadonlyMap<number, number>;
 }

@@ -123,7 +123,7 @@ export async function readOnce(
   name: string,
   { urls, clock, firstBucket }: Pick<WorkloadOptions, 'urls' | 'clock' | 'firstBucket'>,
 ): Promise<ReadOperation> {
-  const beganMs = clock();
+  const asked = { type: 'read', service, name, beganMs: clock() } as const;
   const query = new URLSearchParams({
     name: `^${name}$`,
     from: String(firstBucket),
@@ -135,17 +135,9 @@ export async function readOnce(
     const [series] = (await response.json()) as [{ count: { bucket: number; value: number }[] }?];
     const counts = new Map(series?.count?.map(({ bucket, value }) => [bucket, value]));
     const isComplete = response.headers.get('M2pg-Complete') === 'true';
-    return { type: 'read', service, name, beganMs, endedMs: clock(), status: response.status, isComplete, counts };
+    const databases = (response.headers.get('M2pg-Databases') ?? '').split('=ok').length - 1;
+    return { ...asked, endedMs: clock(), status: response.status, isComplete, databases, counts };
   } catch {
-    return {
-      type: 'read',
-      service,
-      name,
-      beganMs,
-      endedMs: clock(),
-      status: undefined,
-      isComplete: false,
-      counts: new Map(),
-    };
+    return { ...asked, endedMs: clock(), status: undefined, isComplete: false, databases: 0, counts: new Map() };
   }
 }

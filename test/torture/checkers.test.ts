@@ -29,6 +29,7 @@ const read = (counts: readonly [number, number][], fields: Partial<ReadOperation
   endedMs: 2_010,
   status: 200,
   isComplete: true,
+  databases: 2,
   counts: new Map(counts),
   ...fields,
 });
@@ -85,6 +86,7 @@ test('finds what is stored under two ids, and what a read counted twice', () => 
 test('finds a read that calls itself complete and misses what was acknowledged before it began', () => {
   expect(findFalselyComplete(evidence([write(tryOf()), read([])]))).toHaveLength(1);
   expect(findFalselyComplete(evidence([write(tryOf()), read([[100, 2]])]))).toHaveLength(1);
+  expect(findFalselyComplete(evidence([read([], { databases: 1 })]))).toHaveLength(1);
   expect(findFalselyComplete(evidence([write(tryOf()), read([], { isComplete: false })]))).toEqual([]);
   expect(findFalselyComplete(evidence([write(tryOf()), read([], { beganMs: 1_005 })]))).toEqual([]);
 });
