@@ -13,17 +13,6 @@ const slowDatabase = { times: 5, from: -1_500, until: -1_080 };
 
 const metricsEverySeconds = 20;
 
-/** Gives numbers between 0 and 1, the same ones for the same seed (Mulberry32, Tommy Ettinger). */
-export function createRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /**
  * The lines of some seconds, octet-counted.
  *

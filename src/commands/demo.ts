@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Config, ConfigError } from '../config.ts';
-import { createRandom, demoLines } from './demo-lines.ts';
+import { demoLines } from './demo-lines.ts';
 import { nextSignal } from './next-signal.ts';
 import { parseOptions } from './parse-options.ts';
 import { createProgress } from './progress.ts';
@@ -24,6 +24,9 @@ const hour = 3_600;
 const [batchOfHour, batchLive] = [60, 2];
 
 const retryMs = 2_000;
+
+/** A service that is frozen answers never. It would take the batch within its own WRITE_TIMEOUT_MS, or refuse it. */
+const answerMs = 15_000;
 
 /** Sends the lines, as `demoHelp` says. */
 export async function demo(config: Config, args: readonly string[]): Promise<void> {
@@ -48,12 +51,11 @@ function parseUrl(text: string): URL {
 
 async function send(url: URL, token: string | undefined, isOnce: boolean, signal: AbortSignal): Promise<void> {
   const begun = Math.floor(Date.now() / 1000);
-  const random = createRandom(begun);
   const drain = createDrain(url, token);
   const progress = createProgress(process.stderr);
   let sent = begun - hour;
   const sendUntil = async (until: number) => {
-    await drain(demoLines(sent, until, begun, random), signal);
+    await drain(demoLines(sent, until, begun, Math.random), signal);
     sent = until;
   };
   while (sent < begun && !signal.aborted) {
@@ -100,11 +102,14 @@ async function post(
   headers: Record<string, string>,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const response = await fetch(url, { method: 'POST', body, headers, signal }).catch((error: Error) => error);
+  const bounded = AbortSignal.any([signal, AbortSignal.timeout(answerMs)]);
+  const answer = fetch(url, { method: 'POST', body, headers, signal: bounded }).then(async (given) => {
+    return { ok: given.ok, status: given.status, text: await given.text() };
+  });
+  const response = await answer.catch((error: Error) => error);
   if (response instanceof Error) return response.cause instanceof Error ? response.cause.message : response.message;
-  const text = await response.text();
   if (response.ok) return undefined;
-  const problem = `${response.status} ${text}`;
+  const problem = `${response.status} ${response.text}`;
   if (response.status >= 500) return problem;
   throw new Error(`${url.href}: ${problem}`);
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test, vi } from 'vitest';
-import { createRandom, demoLines } from '../../src/commands/demo-lines.ts';
+import { demoLines } from '../../src/commands/demo-lines.ts';
 import { valuesOf } from '../../src/http/receivers/logs/observations.ts';
 import { linesOf } from '../../src/http/receivers/logs/syslog-frames.ts';
+import { createRandom } from '../../torture/random.ts';
 import { runToEnd } from '../support/finished-program.ts';
 import { freshDatabaseUrl } from '../support/fresh-database.ts';
 import { databaseUrls } from '../support/proxied-service.ts';
@@ -14,14 +15,14 @@ const secret = 'demo-secret-of-tests';
 
 test('the lines of the demonstration are frames, nothing of them is broken, and the slow spell shows', () => {
   const begun = 1_700_000_000;
-  const lines = [...linesOf(Buffer.from(demoLines(begun - 3_600, begun, begun, createRandom(1))))];
+  const lines = [...linesOf(Buffer.from(demoLines(begun - 3_600, begun, begun, createRandom(1).next)))];
   expect(lines.length).toBeGreaterThan(5_000);
   const found = lines.flatMap((line) =>
     'problem' in line ? [line] : [...valuesOf(line, { prefix: undefined, sourcePrefix: undefined })],
   );
   expect(found.filter((value) => 'problem' in value)).toEqual([]);
   const meanOf = (from: number, until: number) => {
-    const part = demoLines(begun + from, begun + until, begun, createRandom(1));
+    const part = demoLines(begun + from, begun + until, begun, createRandom(1).next);
     const values = [...linesOf(Buffer.from(part))].flatMap((line) =>
       'problem' in line ? [] : [...valuesOf(line, { prefix: undefined, sourcePrefix: undefined })],
     );

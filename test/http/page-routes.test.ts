@@ -10,6 +10,16 @@ const loadedBy = (text: string) => [
   ...[...text.matchAll(/from '\.\/([^']+)'/g)].map(([, file]) => `/page/${file}`),
 ];
 
+test('the charts are small: all that they load, compressed', async () => {
+  const html = await (await app.request('/')).text();
+  const sizes = ['/', ...new Set(loadedBy(html))].map(async (path) => {
+    const response = await app.request(path, { headers: { 'Accept-Encoding': 'gzip' } });
+    expect(response.headers.get('Content-Encoding')).toBe('gzip');
+    return (await response.arrayBuffer()).byteLength;
+  });
+  expect((await Promise.all(sizes)).reduce((sum, size) => sum + size)).toBeLessThan(64_000);
+});
+
 describe.each(['/', '/status'])('the page %s', (path) => {
   test('loads all it needs from here, its modules included, and touches no database', async () => {
     const response = await app.request(path);
