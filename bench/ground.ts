@@ -4,11 +4,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { type EmbeddedServer, startEmbeddedServer } from '../src/embedded/server.ts';
+import { findStablePort } from '../test/support/stable-port.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -39,7 +39,7 @@ export async function prepareGround(databases: number): Promise<Ground> {
   const clients: pg.Client[] = [];
 
   const run = async (file: string, args: readonly string[], environment: Readonly<Record<string, string>>) => {
-    const port = await findFreePort();
+    const port = await findStablePort();
     const child = spawn(
       process.execPath,
       // As `npm start` does.
@@ -82,13 +82,4 @@ export async function prepareGround(databases: number): Promise<Ground> {
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer();
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error('BUG: a TCP server without a port');
-  return address.port;
 }

@@ -38,6 +38,9 @@ const stubborn: readonly string[] = ['role-locked-out', 'disk-full'];
 
 const graceMsAfter = ({ fault }: FaultOperation) => (stubborn.includes(fault) ? stubbornGraceMs : graceMs);
 
+/** Where the machine itself stands still so long, a timeout is nobody's fault. */
+const stalledMsMax = 500;
+
 /** The share of tries that may fail although enough databases were as they should be. */
 const unavailableMax = 0.001;
 
@@ -141,21 +144,21 @@ export function findUnavailable(evidence: Evidence): string[] {
 }
 
 function isExpected(
-  { service, beganMs, endedMs }: Try,
+  { service, beganMs, endedMs, stalledMs }: Try,
   faults: readonly FaultOperation[],
   evidence: Evidence,
 ): boolean {
   const near = faults.filter((fault) => fault.beganMs <= endedMs && fault.endedMs + graceMsAfter(fault) >= beganMs);
   const databases = new Set(near.filter(({ target }) => target.startsWith('db')).map(({ target }) => target));
   const isServiceHit = near.some(({ target }) => target === `service${service + 1}`);
-  return !isServiceHit && evidence.contents.length - databases.size >= evidence.writeAcks;
+  return stalledMs <= stalledMsMax && !isServiceHit && evidence.contents.length - databases.size >= evidence.writeAcks;
 }
 
 /** What took too long, or too much. */
 export function findOverBounds(evidence: Evidence, { writeMs, rssMb, sockets }: Limits): string[] {
   const slow = writesOf(evidence)
     .flatMap(({ tries }) => tries)
-    .filter(({ beganMs, endedMs }) => endedMs - beganMs > writeMs)
+    .filter(({ beganMs, endedMs, stalledMs }) => endedMs - beganMs - stalledMs > writeMs)
     .map(
       ({ beganMs, endedMs, service }) =>
         `a write to service${service + 1} at ${beganMs} ms took ${Math.round(endedMs - beganMs)} ms`,

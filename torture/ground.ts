@@ -1,8 +1,7 @@
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { findStablePort } from '../test/support/stable-port.ts';
 import { openTcpLink, type TcpLink } from '../test/support/tcp-link.ts';
 import type { Random } from './random.ts';
 import { startTortureServer, type TortureServer } from './server.ts';
@@ -76,7 +75,7 @@ async function startGround(
   const all = await Promise.all(
     links.map(async (_, index) => {
       const logFile = join(folder, `service${index + 1}.log`);
-      return createTortureService({ root, port: await findFreePort(), logFile, environment });
+      return createTortureService({ root, port: await findStablePort(), logFile, environment });
     }),
   );
   closers.push(() => Promise.all(all.map((service) => service.end('SIGKILL'))));
@@ -107,13 +106,4 @@ async function startAll<Started>(
 ): Promise<Started[]> {
   for (const start of await Promise.allSettled(starts)) if (start.status === 'fulfilled') onStarted(start.value);
   return Promise.all(starts);
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer();
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error('BUG: a TCP server without a port');
-  return address.port;
 }

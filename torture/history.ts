@@ -34,6 +34,8 @@ export interface Try {
   readonly endedMs: number;
   /** HTTP status; undefined: no answer came. */
   readonly status: number | undefined;
+  /** How long the process that sent it waited for a processor meanwhile, as others of this machine then do. */
+  readonly stalledMs: number;
 }
 
 /** One read of a series over all of the time of the experiment. */

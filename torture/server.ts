@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -6,6 +5,7 @@ import { startEmbeddedServer } from '../src/embedded/server.ts';
 import { findServerUser } from '../src/embedded/server-user.ts';
 import { childrenOf, killFamily, signalFamily, signalProcess } from '../test/support/processes.ts';
 import { mountSmallDisk, type SmallDisk } from '../test/support/small-disk.ts';
+import { findStablePort } from '../test/support/stable-port.ts';
 
 /** What is acknowledged must be on disk: nothing is switched off that makes it so. Few connections, to be used up. */
 const settings = { max_connections: '60' };
@@ -50,7 +50,7 @@ export async function startTortureServer(
   name: string,
   { hasSmallDisk = false }: TortureServerOptions = {},
 ): Promise<TortureServer> {
-  const port = String(randomInt(15_000, 32_000));
+  const port = String(await findStablePort());
   const startOnPort = () => startEmbeddedServer(folder, name, { ...settings, port });
   let server = await startOnPort();
   let disk: SmallDisk | undefined;

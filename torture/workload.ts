@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { stalledMs } from '../test/support/stalls.ts';
 import type { Operation, ReadOperation, Sent, Try } from './history.ts';
 import type { Random } from './random.ts';
 
@@ -95,6 +96,8 @@ async function tryToWrite(
     }),
   );
   const beganMs = clock();
+  const stalledBefore = stalledMs();
+  const end = () => ({ service, beganMs, endedMs: clock(), stalledMs: stalledMs() - stalledBefore });
   try {
     const response = await fetch(`${urls[service]}/metrics`, {
       method: 'POST',
@@ -103,9 +106,9 @@ async function tryToWrite(
       signal: AbortSignal.timeout(hangsMs),
     });
     await response.text();
-    return { service, beganMs, endedMs: clock(), status: response.status };
+    return { ...end(), status: response.status };
   } catch {
-    return { service, beganMs, endedMs: clock(), status: undefined };
+    return { ...end(), status: undefined };
   }
 }
 

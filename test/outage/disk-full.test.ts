@@ -47,8 +47,12 @@ test('a database without room for a row disturbs no write, is read, is asked sel
   const urls = [await freshDatabaseUrl(), full, await freshDatabaseUrl()];
   const service = await startService({ env: databaseUrls(urls) });
 
-  const answers = await expectUndisturbed(service, tables.fill, 500);
-  await eventually(async () => expect(await statesOf(service)).toEqual(['up', 'read_only', 'up']));
+  const fill = async () => {
+    await tables.fill();
+    // Only known while something is refused.
+    await eventually(async () => expect(await statesOf(service)).toEqual(['up', 'read_only', 'up']));
+  };
+  const answers = await expectUndisturbed(service, fill, 500);
   expect(await read(service, {})).toMatchObject({
     count: answers.all.length,
     complete: 'true',

@@ -54,6 +54,8 @@ test('units that a database missed are told by the others, and copied along with
     return answer.map(({ units }) => units);
   };
   await eventually(async () => expect(await unitsOf()).toEqual(['ms', 'ms', 'ms']));
+  // Not of one of them alone.
+  await untilEqual(urls, []);
   await runSql(urls[0], 'update series set units = null');
   expect(await unitsOf()).toEqual(['ms', 'ms', 'ms']);
   await runSql(urls[0], 'delete from summaries');

@@ -15,7 +15,8 @@ const normalMs = 3_000;
 /** Of the process, after all of this. Bodies may take 8 MiB each, and 64 MiB together. */
 const memoryMaxKb = 450_000;
 
-const serve = async () => startService({ env: { DATABASE_URLS: (await freshDatabaseUrl()).href } });
+const serve = async () =>
+  startService({ env: { DATABASE_URLS: (await freshDatabaseUrl()).href, WRITE_TIMEOUT_MS: '8000' } });
 
 /** Does something while another client writes, and expects that one to notice nothing. */
 async function whileOthersAreServed<Value>(service: Service, work: Promise<Value>): Promise<Value> {

@@ -1,8 +1,11 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { createFragileServers, type FragileServer } from '../support/fragile-server.ts';
 import { runSql } from '../support/fresh-database.ts';
 import { point, read, statesOf, write } from '../support/service-client.ts';
 import { eventually, runProgram, startService } from '../support/service-process.ts';
+
+// Each runs the program several times.
+vi.setConfig({ testTimeout: 90_000 });
 
 let servers: [FragileServer, FragileServer];
 let urls: [URL, URL];
@@ -76,13 +79,13 @@ test('a database that is emptied under load fails no write, is migrated again an
     await eventually(async () => {
       expect(await runSql(urls[1], 'select count(*) > 20 as some from summaries')).toEqual([{ some: true }]);
       expect(answers.length).toBeGreaterThan(emptiedAt + 50);
-    });
+    }, 25_000);
   } finally {
     clearInterval(load);
   }
   const all = await Promise.all(answers);
   expect(all.filter(({ status }) => status !== 201)).toEqual([]);
-  expect(await statesOf(service)).toEqual(['up', 'up']);
+  await eventually(async () => expect(await statesOf(service)).toEqual(['up', 'up']));
   // db1 has them all; what db2 has again are copies.
   expect(await read(service, {})).toMatchObject({ count: all.length, databases: 'db1=ok, db2=ok' });
 });

@@ -1,9 +1,12 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { createFragileServers, type FragileServer } from '../support/fragile-server.ts';
 import { runSql } from '../support/fresh-database.ts';
 import { bitsOf } from '../support/packing.ts';
 import { point, read, write } from '../support/service-client.ts';
 import { eventually, type Service, startService } from '../support/service-process.ts';
+import { patientMs } from '../support/stored.ts';
+
+vi.setConfig({ testTimeout: patientMs });
 
 /** Of the time that is promised, and more than a busy machine needs for so little. */
 const repairedWithinMs = 30_000;

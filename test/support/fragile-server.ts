@@ -1,11 +1,12 @@
-import { randomInt, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbeddedServer } from '../../src/embedded/server.ts';
 import { runSql } from './fresh-database.ts';
 import { childrenOf, isRunning, killFamily, signalFamily, signalProcess } from './processes.ts';
+import { eventually } from './service-process.ts';
+import { findStablePort } from './stable-port.ts';
 
 /** A PostgreSQL server that is there to break, always on the same port, so that a URL survives what is done to it. */
 export interface FragileServer {
@@ -71,8 +72,12 @@ export async function createFragileServer({ parent = tmpdir() }: FragileServerOp
     },
     log: () => readFile(logFile, 'utf8'),
     async restore() {
-      if (isRunning(server.pid)) fragile.thaw();
-      else await fragile.start();
+      // One that is about to end after a panic runs, too, at the first look.
+      await eventually(async () => {
+        if (isRunning(server.pid)) fragile.thaw();
+        else await fragile.start();
+        await runSql(server.url, 'select 1');
+      }, 30_000);
     },
     async remove() {
       await killFamily(server.pid);
@@ -85,17 +90,4 @@ export async function createFragileServer({ parent = tmpdir() }: FragileServerOp
 /** Several at once, which takes as long as one. */
 export function createFragileServers(count: number): Promise<FragileServer[]> {
   return Promise.all(Array.from({ length: count }, () => createFragileServer()));
-}
-
-/** Below the ports that the system gives to outgoing connections: nobody takes it while the server is down. */
-async function findStablePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(15_000, 32_000);
-    const isFree = await new Promise<boolean>((resolve) => {
-      const probe = createServer();
-      probe.once('error', () => resolve(false));
-      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-    });
-    if (isFree) return port;
-  }
 }

@@ -56,7 +56,7 @@ export async function startLoad(
   onTestFinished(() => clearInterval(timer));
   const goOn = (answers: number) => {
     const enough = answered + answers;
-    return eventually(() => expect(answered).toBeGreaterThanOrEqual(enough));
+    return eventually(() => expect(answered).toBeGreaterThanOrEqual(enough), 30_000);
   };
   await goOn(100);
   return {

@@ -1,4 +1,7 @@
-import type { Service } from './service-process.ts';
+import { expect } from 'vitest';
+import type { Status } from '../../src/http/operation-routes.ts';
+import { eventually, type Service } from './service-process.ts';
+import { startWatch } from './stalls.ts';
 
 /** The answer to a write. */
 export interface WriteAnswer {
@@ -8,6 +11,7 @@ export interface WriteAnswer {
   /** `M2pg-Copies`. */
   readonly copies: string | null;
   readonly retryAfter: string | null;
+  /** Without what this process waited for a processor. */
   readonly durationMs: number;
 }
 
@@ -20,6 +24,7 @@ export interface ReadAnswer {
   readonly databases: string | null;
   /** The counts of all buckets of all names. */
   readonly count: number;
+  /** Without what this process waited for a processor. */
   readonly durationMs: number;
 }
 
@@ -32,10 +37,10 @@ export async function write(
   body: object,
   headers: Record<string, string> = {},
 ): Promise<WriteAnswer> {
-  const begun = performance.now();
+  const watch = startWatch();
   const response = await fetch(`${url}/metrics`, { method: 'POST', body: JSON.stringify(body), headers });
   const answer: unknown = await response.json();
-  const durationMs = performance.now() - begun;
+  const durationMs = watch();
   const ids = response.status === 201 ? [answer].flat().map(String) : [];
   const { headers: given, status } = response;
   return { status, ids, copies: given.get('M2pg-Copies'), retryAfter: given.get('Retry-After'), durationMs };
@@ -43,10 +48,10 @@ export async function write(
 
 /** Reads the last hour. */
 export async function read({ url }: Pick<Service, 'url'>, parameters: Record<string, string>): Promise<ReadAnswer> {
-  const begun = performance.now();
+  const watch = startWatch();
   const response = await fetch(`${url}/metrics?${new URLSearchParams(parameters)}`);
   const answer = (await response.json()) as { count: { value: number }[] }[];
-  const durationMs = performance.now() - begun;
+  const durationMs = watch();
   const counts = Array.isArray(answer) ? answer.flatMap(({ count }) => count.map(({ value }) => value)) : [];
   return {
     status: response.status,
@@ -57,10 +62,30 @@ export async function read({ url }: Pick<Service, 'url'>, parameters: Record<str
   };
 }
 
+/**
+ * Reads until an answer says that it is complete, as one need not that comes from a database that was away a moment ago.
+ * What it holds is for the caller to judge: of that answer, not of a later one that repair has put right.
+ */
+export function readComplete(service: Pick<Service, 'url'>, parameters: Record<string, string>): Promise<ReadAnswer> {
+  return eventually(async () => {
+    const answer = await read(service, parameters);
+    expect(answer).toMatchObject({ status: 200, complete: 'true' });
+    return answer;
+  });
+}
+
 /** What `/-/status` says of the databases, in order. */
-export async function statesOf({ url }: Pick<Service, 'url'>): Promise<string[]> {
-  const status = (await (await fetch(`${url}/-/status`)).json()) as { databases: { state: string }[] };
-  return status.databases.map(({ state }) => state);
+export async function statesOf(service: Pick<Service, 'url'>): Promise<string[]> {
+  return (await databasesOf(service)).map(({ state }) => state);
+}
+
+/** How many writes each database has confirmed, by what `/-/status` says. */
+export async function writesOf(service: Pick<Service, 'url'>): Promise<number[]> {
+  return (await databasesOf(service)).map(({ writes }) => writes.ok);
+}
+
+async function databasesOf({ url }: Pick<Service, 'url'>): Promise<Status['databases']> {
+  return ((await (await fetch(`${url}/-/status`)).json()) as Status).databases;
 }
 
 /** The status code of `/-/ready` or `/-/healthy`. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { whenFinished } from './cleanup.ts';
+import { startWatch } from './stalls.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -64,14 +65,14 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   throw new Error(`the service did not start:\n${program.output()}`);
 }
 
-/** Tries until it succeeds or the time is up; then fails with the last error. */
+/** Tries until it succeeds or the time is up, but for what this process waits for a processor; then fails with the last error. */
 export async function eventually<Value>(attempt: () => Promise<Value> | Value, timeoutMs = 10_000): Promise<Value> {
-  const deadline = Date.now() + timeoutMs;
+  const watch = startWatch();
   for (;;) {
     try {
       return await attempt();
     } catch (error) {
-      if (Date.now() > deadline) throw error;
+      if (watch() > timeoutMs) throw error;
       await sleep(50);
     }
   }

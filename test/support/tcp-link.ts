@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { findStablePort } from './stable-port.ts';
 
 /**
  * A network in front of a server, to be broken and healed at will.
@@ -108,9 +109,8 @@ export async function openTcpLink(target: URL, initial: Fault = 'pass', host = '
     await closed;
   };
 
-  server.listen(0, host);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const port = await findStablePort(host);
+  await once(server.listen(port, host), 'listening');
   if (initial === 'refuse') await closeServer();
 
   const url = new URL(target);

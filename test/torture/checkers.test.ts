@@ -18,6 +18,7 @@ const tryOf = (fields: Partial<Try> = {}): Try => ({
   beganMs: 1_000,
   endedMs: 1_010,
   status: 201,
+  stalledMs: 0,
   ...fields,
 });
 const write = (...tries: readonly Try[]): Operation => ({ type: 'write', summaries: [sent], tries });
@@ -98,6 +99,7 @@ test('finds tries that failed although enough databases and their service were a
   expect(findUnavailable(evidence([failed, fault('db1'), fault('db2')], contents))).toHaveLength(2);
   expect(findUnavailable(evidence([failed, fault('db1'), fault('db2'), fault('db3')], contents))).toEqual([]);
   expect(findUnavailable(evidence([failed, fault('service1')], contents))).toEqual([]);
+  expect(findUnavailable(evidence([write(tryOf({ status: 503, stalledMs: 2_000 }))], contents))).toEqual([]);
   const later = write(tryOf({ status: 503, beganMs: 15_000, endedMs: 15_010 }));
   const all = (name: string) => ['db1', 'db2', 'db3'].map((target) => fault(target, { fault: name }));
   expect(findUnavailable(evidence([later, ...all('kill')], contents))).toHaveLength(2);
@@ -107,6 +109,7 @@ test('finds tries that failed although enough databases and their service were a
 
 test('finds what takes too long, and what takes too much', () => {
   expect(findOverBounds(evidence([write(tryOf({ endedMs: 4_000 }))]), limits)).toHaveLength(1);
+  expect(findOverBounds(evidence([write(tryOf({ endedMs: 4_000, stalledMs: 1_000 }))]), limits)).toEqual([]);
   const usage = { type: 'usage', service: 0, atMs: 1 } as const;
   expect(findOverBounds(evidence([{ ...usage, rssMb: 301, sockets: 1 }]), limits)).toHaveLength(1);
   expect(findOverBounds(evidence([{ ...usage, rssMb: 1, sockets: 101 }]), limits)).toHaveLength(1);
