@@ -95,8 +95,8 @@ export function isTimezone(text: string): boolean {
  * Returns the function that gives for an instant the start of its bucket, both in Unix seconds.
  *
  * Second, minute and hour count from the Unix epoch, as Graphite and Prometheus align them, in every zone. Day and week
- * count local days from the epoch, weeks from Monday; month and year are the calendar's. A local midnight that a change
- * of clocks skips starts at the change.
+ * count local days from the epoch, weeks from Monday; month and year are the calendar's. A day begins with its first
+ * instant: at the change of clocks where that skips midnight, and with the first of two midnights.
  */
 export function bucketStart(resolution: Resolution, timezone: string): (instant: number) => number {
   const { amount, unit } = resolution;
@@ -125,5 +125,14 @@ function calendarStart(instant: number, { amount, unit }: Resolution, timezone: 
 }
 
 function localMidnight(year: number, month: number, date: number, timezone: string): number {
-  return new TZDate(year, month, date, timezone).getTime() / 1000;
+  const midnight = new TZDate(year, month, date, timezone);
+  // In some zones that is the second of two: then what comes before it is of the same day.
+  const before = new TZDate(midnight.getTime() - 1, timezone);
+  const elapsedMs = before.getDate() === midnight.getDate() ? millisecondOfDay(before) + 1 : 0;
+  return (midnight.getTime() - elapsedMs) / 1000;
+}
+
+function millisecondOfDay(local: TZDate): number {
+  const [hours, minutes, seconds] = [local.getHours(), local.getMinutes(), local.getSeconds()];
+  return ((hours * 60 + minutes) * 60 + seconds) * 1000 + local.getMilliseconds();
 }

@@ -15,6 +15,9 @@
  * Hours that are noted as dirty are read from their rows, and days with a dirty hour from their hours. Days are taken
  * where buckets consist of whole days. In a zone whose days do not begin with an hour of UTC, everything is read from rows.
  *
+ * Groups are made by a key, the local time at which a bucket begins; the instant is computed once for each group, since that
+ * takes longer, and a local time may come twice.
+ *
  * The mean is a sum of products, which PostgreSQL refuses to let overflow or underflow. Groups for which it would have
  * mean NaN: the caller merges them row by row.
  */
@@ -30,18 +33,18 @@ export const groupColumns = ['buckets', 'earliest', 'latest', 'counts', 'hashes'
 /** Rows for `decodeSeries`, names ascending. */
 export function aggregateStatement(query: AggregateQuery): Statement {
   const { namePattern, from, to, resolution, timezone, percentiles } = query;
-  const start = bucketExpression(resolution);
+  const bucket = bucketExpressions(resolution);
   // One summary tells its own percentiles, but for those that it does not have.
   const isForAll = percentiles !== undefined && percentiles.length > 0;
   const merged = rollUpsHelp(resolution)
-    ? mergeRollUps(start.at, isWholeDays(resolution, timezone))
-    : mergeRows(start.at);
+    ? mergeRollUps(bucket.keyOf, isWholeDays(resolution, timezone))
+    : mergeRows(bucket.keyOf);
   return {
     text: `
       with matched as materialized (select id, name, units from series where $1::text is null or name ~ $1),
       ${merged},
       finished as (
-        select series_id, start, earliest, latest, summaries, hash, count,
+        select series_id, ${bucket.startOf('key')} as start, earliest, latest, summaries, hash, count,
           case when summaries <> weighed then 'NaN' when summaries = 1 then plain
             when count > 0 then weighted / count else plain / summaries end as mean,
           median, min, max, perc95, perc99, last, ${isForAll ? 'sketch' : 'case when summaries > 1 then sketch end as sketch'}
@@ -54,7 +57,7 @@ export function aggregateStatement(query: AggregateQuery): Statement {
         ${groupColumns.map((column) => `columns.${column}`).join(', ')}
       from columns join matched on matched.id = series_id
       order by name`,
-    values: [namePattern ?? null, from, to, ...start.values(timezone)],
+    values: [namePattern ?? null, from, to, ...bucket.values(timezone)],
   };
 }
 
@@ -82,7 +85,8 @@ const aggregates = groupColumns
   )
   .join(', ');
 
-type At = (instant: string) => string;
+/** An expression of another. */
+type At = (operand: string) => string;
 
 /** Also where another condition says it already: the planner looks only at the weeks that it names. */
 const inRange = (bucket: string) => `${bucket} between to_timestamp($2::float8) and to_timestamp($3::float8)`;
@@ -100,15 +104,15 @@ function rowsOfRange(condition = 'true'): string {
 }
 
 /** Every summary of the range, merged. */
-function mergeRows(start: At): string {
-  return `merged as (${mergeSummaries(rowsOfRange(), start)})`;
+function mergeRows(keyOf: At): string {
+  return `merged as (${mergeSummaries(rowsOfRange(), keyOf)})`;
 }
 
 /**
  * Merges summaries. The last is looked up by the latest bucket, one index descent for each group of several: half the
  * time of an ordered aggregate. Where none of the range is packed, chunks are not looked into.
  */
-function mergeSummaries(rows: string, start: At): string {
+function mergeSummaries(rows: string, keyOf: At): string {
   const newest = `
     select newest.id, newest.last from summaries as newest
     where newest.series_id = groups.series_id and newest.bucket = latest and ${inRange('newest.bucket')}
@@ -121,13 +125,13 @@ function mergeSummaries(rows: string, start: At): string {
         order by stored.id desc limit 1)
       else (select last from (${newest}) as live) end as last
     from (
-      select series_id, ${start('bucket')} as start, min(bucket) as earliest, max(bucket) as latest,
+      select series_id, ${keyOf('bucket')} as key, min(bucket) as earliest, max(bucket) as latest,
         count(*)::integer as summaries, bit_xor(uuid_hash_extended(id, 0)) as hash, sum(count) as count,
         sum(product) as weighted, count(product)::integer as weighed, sum(mean) as plain, max(median) as median,
         min(min) as min, max(max) as max, max(perc95) as perc95, max(perc99) as perc99, max(last) as greatest_last,
         ${gathered}
       from (select *, mean_times_count(mean, count) as product from (${rows}) as rows) as products
-      group by series_id, start) as groups`;
+      group by series_id, key) as groups`;
 }
 
 const [hour, day, tick] = ["interval '1 hour'", "interval '1 day'", "interval '1 microsecond'"];
@@ -138,7 +142,7 @@ const partColumns =
   'earliest, latest, summaries, hash, count, weighted, weighed, plain, median, min, max, perc95, perc99, last, sketch';
 
 /** Where rows end and roll-ups begin: one row of h0, d0, d1 and h1, in this order and equal where there is nothing between. */
-function splitRange(start: At, isInDays: boolean): string {
+function splitRange(keyOf: At, isInDays: boolean): string {
   return `
     touched as materialized (
       select ${hourOf(`to_timestamp($2::float8) + ${hour} - ${tick}`)} as h0,
@@ -147,7 +151,7 @@ function splitRange(start: At, isInDays: boolean): string {
     whole as materialized (
       select h0, case when h1 < h0 or exists (
           select from generate_series(h0, h1 - ${hour}, ${hour}) as begun
-          where ${start('begun')} <> ${start(`begun + ${hour} - ${tick}`)}) then h0 else h1 end as h1
+          where ${keyOf('begun')} <> ${keyOf(`begun + ${hour} - ${tick}`)}) then h0 else h1 end as h1
       from touched),
     split as materialized (
       select h0, h1, d0, greatest(d0, ${isInDays ? dayOf('h1') : 'h1'}) as d1
@@ -155,14 +159,14 @@ function splitRange(start: At, isInDays: boolean): string {
 }
 
 /** Roll-ups where there are any, summaries where not, merged. */
-function mergeRollUps(start: At, isInDays: boolean): string {
+function mergeRollUps(keyOf: At, isInDays: boolean): string {
   // Each span by itself, by the index: the planner cannot know how short they are.
   const rollUpsOf = (table: string) => `
     cross join lateral (
       select * from ${table}
       where ${table}.series_id = span.series_id and start >= lower and start < upper offset 0) as rollup`;
   return `
-    ${splitRange(start, isInDays)},
+    ${splitRange(keyOf, isInDays)},
     dirty as materialized (
       select distinct series_id, hour from dirty_hours
       where series_id in (select id from matched)
@@ -196,12 +200,12 @@ function mergeRollUps(start: At, isInDays: boolean): string {
         union all select ${storedColumns('packed')} from packed_with_sketches(span.series_id,
           greatest(lower, to_timestamp($2::float8)), least(upper, to_timestamp($3::float8))) as packed
         offset 0) as rows`,
-      start,
+      keyOf,
     )}),
     merged as (
       select *, ${joined}
       from (
-        select series_id, ${start('start')} as start, min(earliest) as earliest, max(latest) as latest,
+        select series_id, ${keyOf('start')} as key, min(earliest) as earliest, max(latest) as latest,
           sum(summaries) as summaries, bit_xor(hash) as hash, sum(count) as count, sum(weighted) as weighted,
           sum(weighed) as weighed, sum(plain) as plain, max(median) as median, min(min) as min, max(max) as max,
           max(perc95) as perc95, max(perc99) as perc99, (max(array[date_part('epoch', latest), last]))[2] as last,
@@ -209,7 +213,7 @@ function mergeRollUps(start: At, isInDays: boolean): string {
         from (
           select series_id, start, ${partColumns} from from_days
           union all select series_id, start, ${partColumns} from from_hours
-          union all select series_id, start, ${partColumns} from from_rows) as parts
+          union all select series_id, earliest, ${partColumns} from from_rows) as parts
         group by series_id, 2) as groups)`;
 }
 
@@ -223,25 +227,49 @@ function isWholeDays({ unit }: Resolution, timezone: string): boolean {
   return unitSeconds[unit] >= unitSeconds.day && /^(etc\/)?(utc|gmt|uct|zulu|universal)$/i.test(timezone);
 }
 
-/** The start of an instant's bucket, as `bucketStart` in the domain computes it. Parameters from $4 on. */
-function bucketExpression({ amount, unit }: Resolution): { at: At; values: (timezone: string) => unknown[] } {
+/** What makes buckets of instants, as `bucketStart` in the domain does. Parameters from $4 on. */
+interface BucketExpressions {
+  /** The same for all instants of a bucket, and for no others; ascending. */
+  readonly keyOf: At;
+  /** The first instant of the bucket of a key. */
+  readonly startOf: At;
+  values(timezone: string): unknown[];
+}
+
+function bucketExpressions({ amount, unit }: Resolution): BucketExpressions {
   const width = `${amount} ${unit}s`;
   switch (unit) {
     case 'second':
     case 'minute':
     case 'hour':
-      return { at: (instant) => `date_bin($4::interval, ${instant}, 'epoch'::timestamptz)`, values: () => [width] };
+      return {
+        keyOf: (instant) => `date_bin($4::interval, ${instant}, 'epoch'::timestamptz)`,
+        startOf: (key) => key,
+        values: () => [width],
+      };
     case 'day':
     case 'week': {
       // Weeks count from the first Monday of the epoch.
       const origin = `'${unit === 'week' ? '1970-01-05' : '1970-01-01'}'::timestamp`;
       return {
-        at: (instant) => `date_bin($4::interval, (${instant}) at time zone $5, ${origin}) at time zone $5`,
+        keyOf: (instant) => `date_bin($4::interval, (${instant}) at time zone $5, ${origin})`,
+        startOf: firstInstantOf,
         values: (timezone) => [width, timezone],
       };
     }
     case 'month':
     case 'year':
-      return { at: (instant) => `date_trunc($4, ${instant}, $5)`, values: (timezone) => [unit, timezone] };
+      return {
+        keyOf: (instant) => `date_trunc($4, (${instant}) at time zone $5)`,
+        startOf: firstInstantOf,
+        values: (timezone) => [unit, timezone],
+      };
   }
 }
+
+/**
+ * Of a midnight that comes twice PostgreSQL takes the second, and what follows the last moment of the day before is the first.
+ * After a day that was left out it is the other way round.
+ */
+const firstInstantOf: At = (midnight) =>
+  `least(${midnight} at time zone $5, (${midnight} - ${tick}) at time zone $5 + ${tick})`;

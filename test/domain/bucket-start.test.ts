@@ -88,6 +88,8 @@ describe('the start of a bucket', () => {
     ['the day before it', 'd', 'Africa/Cairo', '2025-04-24T21:59:59Z', '2025-04-23T22:00:00Z'],
     ['a day without midnight in Asia', 'd', 'Asia/Beirut', '2025-03-30T10:00:00Z', '2025-03-29T22:00:00Z'],
     ['a day of two midnights: the first', 'd', 'America/Havana', '2025-11-02T05:30:00Z', '2025-11-02T04:00:00Z'],
+    ['a day of two midnights in Asia', 'd', 'Asia/Gaza', '2021-10-29T10:00:00Z', '2021-10-28T21:00:00Z'],
+    ['its first hour', 'd', 'Asia/Gaza', '2021-10-28T21:30:00Z', '2021-10-28T21:00:00Z'],
     ['a day whose last hour comes twice', 'd', 'Africa/Cairo', '2025-10-30T21:30:00Z', '2025-10-29T21:00:00Z'],
     ['the day after one that was left out', 'd', 'Pacific/Apia', '2011-12-30T10:00:00Z', '2011-12-30T10:00:00Z'],
     ['the last second of Sunday', 'w', 'UTC', '2025-01-05T23:59:59Z', '2024-12-30T00:00:00Z'],
