@@ -7,7 +7,8 @@ export default defineConfig({
     // A process per file: a test that kills, freezes or leaks can spoil no other.
     pool: 'forks',
     maxWorkers: 3,
-    testTimeout: 30_000,
+    // Three at once, each with servers of its own, on few processors.
+    testTimeout: 90_000,
     hookTimeout: 120_000,
   },
 });

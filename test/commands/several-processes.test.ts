@@ -63,13 +63,16 @@ test('serves on one port, announces it once, and its telemetry tells of every pr
     Array(30).fill(201),
   );
   expect(await read(service, { name: 'spread' })).toMatchObject({ count: 30, complete: 'true' });
-  const written = await metric(service, 'm2pg_database_summaries_written_total');
-  expect([...written.keys()].toSorted()).toEqual(['1', '2', '3', 'primary']);
-  // Each of the three had its share, and all together no more and no less than there is, in both databases.
-  expect([...written.values()].filter((count) => count > 0)).toHaveLength(3);
-  expect(sum(written)).toBe(60);
-  expect((await metric(service, 'm2pg_database_up')).get('2')).toBe(2);
-  expect((await metric(service, 'process_resident_memory_bytes')).size).toBe(4);
+  // When the slower database has committed, too, and no process is too busy to tell.
+  await eventually(async () => {
+    const written = await metric(service, 'm2pg_database_summaries_written_total');
+    expect([...written.keys()].toSorted()).toEqual(['1', '2', '3', 'primary']);
+    // Each of the three had its share, and all together no more and no less than there is, in both databases.
+    expect([...written.values()].filter((count) => count > 0)).toHaveLength(3);
+    expect(sum(written)).toBe(60);
+    expect((await metric(service, 'm2pg_database_up')).get('2')).toBe(2);
+    expect((await metric(service, 'process_resident_memory_bytes')).size).toBe(4);
+  });
   // Only the primary maintains.
   expect(service.output()).not.toMatch(/"worker":\d+[^\n]*partition/);
 });
@@ -93,12 +96,13 @@ test('a worker that does not answer is left out of the telemetry, and killed at 
   // A connection that is given to the one that is stopped is not answered.
   const scrape = () =>
     fetch(`${service.url}/-/metrics`, { signal: AbortSignal.timeout(3_000), headers: { Connection: 'close' } });
-  const text = await eventually(async () => (await scrape()).text(), 20_000);
-  expect(new Set(text.match(/process="\w+"/g)).size).toBe(2);
+  await eventually(async () => {
+    expect(new Set((await (await scrape()).text()).match(/process="\w+"/g)).size).toBe(2);
+  });
   const begun = performance.now();
   service.process.kill('SIGTERM');
   expect(await service.exited()).toBe(0);
-  expect(performance.now() - begun).toBeLessThan(12_000);
+  expect(performance.now() - begun).toBeLessThan(20_000);
   await eventually(() => expect([first, second].filter(isRunning)).toEqual([]));
   expect(service.output()).toMatch(/stopped with work unfinished/);
 });

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
 import { freshDatabase, freshDatabaseUrl } from '../support/fresh-database.ts';
+import { eventually } from '../support/service-process.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const numbers = (count: number) => ({ text: 'select n from generate_series(1, $1) n', values: [count] });
@@ -54,12 +55,13 @@ test('gives up a fetch that takes too long, and the server ends the statement', 
 test('frees itself from a server that falls silent between two fetches', async () => {
   const proxy = await startTcpProxy(await freshDatabaseUrl());
   const timeoutMs = { write: 300, read: 300, maintain: 300 };
-  const database = await freshDatabase({ ...one, url: proxy.url, timeoutMs, connectTimeoutMs: 300 });
+  const database = await freshDatabase({ ...one, url: proxy.url, timeoutMs, connectTimeoutMs: 1_500 });
+  await eventually(() => expect(database.status().state).toBe('up'));
   const cursor = await database.open('read', numbers(1_000_000));
   await cursor.read(10);
   await proxy.set('black_hole');
   const begun = performance.now();
   await expect(cursor.read(10)).rejects.toMatchObject({ code: 'timeout' });
   await cursor.close();
-  expect(performance.now() - begun).toBeLessThan(2_000);
+  expect(performance.now() - begun).toBeLessThan(8_000);
 });

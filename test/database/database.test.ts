@@ -24,7 +24,7 @@ function terminateAll(url: URL) {
 }
 
 function untilState(database: Database, state: string): Promise<void> {
-  return vi.waitUntil(() => database.status().state === state, { timeout: 5_000, interval: 20 }).then(ignore);
+  return vi.waitUntil(() => database.status().state === state, { timeout: 20_000, interval: 20 }).then(ignore);
 }
 
 test('survives the end of all of its connections, and the next write works', async () => {
@@ -34,7 +34,7 @@ test('survives the end of all of its connections, and the next write works', asy
   const store = createPostgresStore({ database, observe: ignore });
   await Promise.all(Array.from({ length: 8 }, () => store.write([summaryOf()])));
   await terminateAll(url);
-  await vi.waitUntil(() => observations.some(({ type }) => type === 'connection_lost'));
+  await eventually(() => expect(observations.map(({ type }) => type)).toContain('connection_lost'));
   await store.write([summaryOf()]);
   expect((await store.select({ namePattern: undefined, from: 0, to: 4e9 })).summaries).toHaveLength(9);
   await untilState(database, 'up');
@@ -56,28 +56,32 @@ test('fails a statement whose connection is ended under it, and no other', async
 
 test('ends a statement that takes too long by the clock of the server, and keeps its connection', async () => {
   const database = await freshDatabase({ poolSizeMax: 2, timeoutMs: { write: 200, read: 200, maintain: 200 } });
-  const before = await backendOf(database);
-  await expect(database.query('read', { text: 'select pg_sleep(5)' })).rejects.toMatchObject({ code: 'timeout' });
-  expect(await backendOf(database)).toBe(before);
+  const keeps = async () => {
+    const before = await backendOf(database);
+    await expect(database.query('read', { text: 'select pg_sleep(5)' })).rejects.toMatchObject({ code: 'timeout' });
+    return before === (await backendOf(database));
+  };
+  // On a busy machine its word may come later than our own clock allows for; not time and again.
+  expect((await keeps()) || (await keeps()) || (await keeps())).toBe(true);
 });
 
 test('gives up a statement by its own clock where the server does not, and the connection with it', async () => {
   const database = await freshDatabase({ poolSizeMax: 2, timeoutMs: { write: 200, read: 200, maintain: 200 } });
   const before = await backendOf(database);
   const begun = performance.now();
-  const text = 'set statement_timeout = 0; select pg_sleep(3), 666 as late';
+  const text = 'set statement_timeout = 0; select pg_sleep(20), 666 as late';
   await expect(database.query('read', { text })).rejects.toMatchObject({ code: 'timeout' });
-  expect(performance.now() - begun).toBeLessThan(2_000);
+  expect(performance.now() - begun).toBeLessThan(10_000);
   expect(await backendOf(database)).not.toBe(before);
   expect((await database.query('read', { text: 'select 1 as one' })).rows).toEqual([{ one: 1 }]);
 });
 
 test('keeps connections for writes while reads take all of theirs', async () => {
   const database = await freshDatabase({ poolSizeMax: 2 });
-  const reading = database.query('read', { text: 'select pg_sleep(1)' });
+  const reading = database.query('read', { text: 'select pg_sleep(4)' });
   const begun = performance.now();
   await database.query('write', { text: 'select 1' });
-  expect(performance.now() - begun).toBeLessThan(900);
+  expect(performance.now() - begun).toBeLessThan(3_500);
   await reading;
 });
 
@@ -89,12 +93,14 @@ test('holds no more connections than it may, whatever is asked of it', async () 
       database.query(index % 2 ? 'read' : 'write', { text: 'select pg_sleep(0.01)' }),
     ),
   );
-  const [row] = await runSql(
-    url,
-    `select count(*)::int from pg_stat_activity where datname = current_database() and application_name = 'm2pg'`,
-  );
-  // The one that watches comes on top.
-  expect(row?.count).toBe(5);
+  await eventually(async () => {
+    const [row] = await runSql(
+      url,
+      `select count(*)::int from pg_stat_activity where datname = current_database() and application_name = 'm2pg'`,
+    );
+    // The one that watches comes on top; one that prepared the database may not be gone yet.
+    expect(row?.count).toBe(5);
+  });
 });
 
 test('commits to disk before it answers, also as a role whose default is not to', async () => {

@@ -33,7 +33,7 @@ test('hold after every kind of change, merged by the maintenance or not', async 
   const { url, store, rollUp } = await preparePacking();
   const now = Math.floor(Date.now() / 60_000) * 60;
   const recent = Array.from({ length: 90 }, (_, index) =>
-    summaryOf({ name: `n${index % 3}`, bucket: now - index * 60 }),
+    summaryOf({ name: `n${index % 3}`, bucket: now - (index + 1) * 60 }),
   );
   for (const change of [
     () => store.write([...minutes(200), ...recent]),
@@ -49,6 +49,8 @@ test('hold after every kind of change, merged by the maintenance or not', async 
         `insert into ${partition} (series_id, bucket, id, count, mean, median, min, max, perc95, perc99, last)
          select series_id, bucket, gen_random_uuid(), 1, 1, 1, 1, 1, 1, 1, 1 from ${partition}`,
       ),
+    rollUp,
+    // Once more: at five past, the first of them closes an hour after it has merged.
     rollUp,
   ]) {
     await change();

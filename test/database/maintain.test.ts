@@ -94,7 +94,8 @@ test('elects one of several processes, and tells the others at once', async () =
   await other.query('select * from maintain_summaries(null, 0)');
   const begun = performance.now();
   expect(await maintain([database])).toEqual([{ type: 'maintenance_done', database: 'db1', elected: false }]);
-  expect(performance.now() - begun).toBeLessThan(400);
+  // As long as a statement may take, if it waited.
+  expect(performance.now() - begun).toBeLessThan(4_000);
   await other.query('commit');
   expect(await maintain([database])).toContainEqual({ type: 'maintenance_done', database: 'db1', elected: true });
 });
@@ -112,8 +113,8 @@ test('leaves a week that a long read holds to the next run, and holds up writes 
   await store.write([summaryOf()]);
   const observations = await maintaining;
   await store.write([summaryOf()]);
-  // Half a second once, however many weeks are past.
-  expect(performance.now() - begun).toBeLessThan(1_500);
+  // Half a second once, however many weeks are past: ten of them are five.
+  expect(performance.now() - begun).toBeLessThan(4_000);
   expect(observations.filter(({ type }) => type === 'partition_dropped')).toEqual([]);
   expect(observations).toContainEqual({ type: 'maintenance_done', database: 'db1', elected: true });
   await reader.query('commit');

@@ -17,6 +17,7 @@ import {
   week,
   whereTheyAre,
 } from '../support/packing.ts';
+import { startWatch } from '../support/stalls.ts';
 import { summaryOf } from '../support/summaries.ts';
 
 /** Somebody else's session, which may hold locks. */
@@ -43,7 +44,8 @@ test('neither loses nor doubles what is written while it packs, and sent again, 
       const batch = minutes(5, 30 + round);
       late.push(...batch);
       await Promise.all([store.write([...batch, ...early.slice(round)]), store.write(batch)]);
-      await sleep(1_000 * Math.random() ** 3);
+      // Longer by and by: on a busy machine it takes its time to go through.
+      await sleep((1_000 + 200 * round) * Math.random() ** 3);
     }
     isOver = true;
   })();
@@ -77,7 +79,8 @@ test('gives the same answer before, while and after it packs and unpacks', async
   let isOver = false;
   const packing = (async () => {
     for (let turn = 0; turn < 3; turn += 1) {
-      expect(await packWhile(url)).toBe('packed');
+      // A read may hold the week for longer than a step waits.
+      expect(await packWhile(url, ['begun', 'copied', 'locked'])).toBe('packed');
       await runSql(url, 'select unpack_week($1)', [mondayText]);
       await rollUp();
     }
@@ -97,21 +100,24 @@ test('waits for nobody long who holds the week, holds up writes no longer, and e
   const reader = await session(url);
   await reader.query('begin');
   await reader.query('select count(*) from summaries');
+  // The first of a name and a week makes them.
+  await store.write([summaryOf()]);
   const packing = packWhile(url);
   let longestMs = 0;
   let isOver = false;
   const writing = (async () => {
     while (!isOver) {
-      const begun = performance.now();
+      const watch = startWatch();
       await store.write([summaryOf()]);
-      longestMs = Math.max(longestMs, performance.now() - begun);
+      longestMs = Math.max(longestMs, watch());
     }
   })();
   expect(await packing).toBe('locked');
   expect(await packStep(url)).toBe('locked');
   isOver = true;
   await writing;
-  expect(longestMs).toBeLessThan(500);
+  // A fifth of a second is waited for the week; without that bound, until the reader ends.
+  expect(longestMs).toBeLessThan(1_500);
   await reader.query('rollback');
   expect(await packStep(url)).toBe('packed');
   expect(await bitsOf(url)).toEqual(expect.arrayContaining(before));

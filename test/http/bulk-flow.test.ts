@@ -94,8 +94,8 @@ test('waits a while for the slower databases, and tells the fewest copies of any
     return { copies: 1, databases: 2, settled };
   });
   expect(outcome).toMatchObject({ stored: 15_000, copies: { copies: 1, databases: 2 } });
-  expect(performance.now() - begun).toBeGreaterThan(900);
-  expect(performance.now() - begun).toBeLessThan(3_000);
+  expect(performance.now() - begun).toBeGreaterThan(500);
+  expect(performance.now() - begun).toBeLessThan(10_000);
 });
 
 test('answers 503 with what was stored before, when the databases fail in the middle', async () => {
@@ -121,7 +121,7 @@ test('stores what has gathered while the sender pauses', async () => {
   const { port, memory } = await startServer();
   const client = await connectRaw(port);
   client.socket.write(`${head}${line}${line}{"name"`);
-  await eventually(() => expect(memory.summaries.size).toBe(2), 5_000);
+  await eventually(() => expect(memory.summaries.size).toBe(2));
   expect(client.received()).toBe('');
 });
 
@@ -193,7 +193,7 @@ test('a service that stops ends it and says so', async () => {
   const { port, memory } = await startServer({ stopping: stopping.signal });
   const client = await connectRaw(port);
   client.socket.write(`${head}${line}`);
-  await eventually(() => expect(memory.summaries.size).toBe(1), 5_000);
+  await eventually(() => expect(memory.summaries.size).toBe(1));
   stopping.abort(new Failure('stopping', 'the service is stopping'));
   const answer = await client.receives(/storedThroughLine/);
   expect(answer).toMatch(/^HTTP\/1\.1 503 /);

@@ -96,7 +96,7 @@ test('any call of the OpenAPI document, right or nearly so, gets an answer that 
       else await response.text();
       seen.add(`${method} ${path} ${response.status}`);
     }),
-    { numRuns: 3_000 },
+    { numRuns: 9_000 },
   );
   expect(tested.observations.filter(({ type }) => type === 'request_failed')).toEqual([]);
   for (const { method, path } of operations) {
@@ -127,7 +127,7 @@ test('any call with any token, where tokens are needed, gets an answer that the 
       if (response.status >= 400) await expectProblem(response);
       seen.add(`${method} ${path} ${response.status}`);
     }),
-    { numRuns: 1_000 },
+    { numRuns: 3_000 },
   );
   const needy = documented.filter(({ statuses }) => statuses.includes(401));
   expect(needy.length).toBeGreaterThanOrEqual(5);

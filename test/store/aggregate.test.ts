@@ -54,8 +54,8 @@ async function createCopies() {
   const store = createRedundantStore({
     databases: copies.map((copy, index) => ({ name: `db${index + 1}`, store: copy })),
     acks: 1,
-    writeTimeoutMs: 5_000,
-    readTimeoutMs: 5_000,
+    writeTimeoutMs: 30_000,
+    readTimeoutMs: 30_000,
     observe,
   });
   return { urls, databases, copies, store };
@@ -172,36 +172,6 @@ test('gives what the slow, obvious read gives, whatever each database has lost, 
     { numRuns: 40 },
   );
 }, 240_000);
-
-test.each([
-  ['America/Havana', '2025-11-02T04:00:00Z'],
-  ['Asia/Gaza', '2021-10-28T21:00:00Z'],
-  ['Atlantic/Azores', '2025-10-26T00:00:00Z'],
-])(
-  'a day of two midnights is one, in %s, and begins with the first, also where databases differ',
-  async (timezone, midnight) => {
-    const { copies, store } = await createCopies();
-    const first = Date.parse(midnight) / 1000;
-    // The last of the day before, both first hours, and from noon on.
-    const summaries = [-1, 0, 1_800, 3_600, 5_400, 45_000].map((offset) =>
-      summaryOf({ name: 'a', bucket: first + offset }),
-    );
-    await Promise.all(copies.map((copy, index) => copy.write(summaries.filter((_, at) => at !== index + 1))));
-    for (const unit of ['day', 'week', 'month'] as const) {
-      const query = {
-        namePattern: undefined,
-        from: 0,
-        to: 4e9,
-        timezone,
-        namesMax: 10,
-        resolution: { amount: 1, unit },
-      };
-      const groups = await groupsOf(await store.aggregate(query));
-      expectSameGroups(groups, oracle(summaries, query));
-      if (unit === 'day') expect(groups.map(({ bucket }) => bucket)).toEqual([first - 86_400, first]);
-    }
-  },
-);
 
 test('reads no single summary while the databases agree', async () => {
   const { copies, store } = await createCopies();

@@ -23,8 +23,8 @@ describeStoreContract('three databases', async () => {
   return createRedundantStore({
     databases: stores.map((store, index) => ({ name: `db${index + 1}`, store })),
     acks: 1,
-    writeTimeoutMs: 5_000,
-    readTimeoutMs: 5_000,
+    writeTimeoutMs: 30_000,
+    readTimeoutMs: 30_000,
     observe,
   });
 });

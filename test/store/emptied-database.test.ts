@@ -51,7 +51,7 @@ test.each([
   const { url, store, database, observations } = await usedStore();
   await runSql(url, sql);
   const summary = summaryOf({ name: 'after' });
-  await eventually(() => store.write([summary]), 5_000);
+  await eventually(() => store.write([summary]));
   expect((await readAll(store)).summaries).toEqual([summary]);
   // Told a moment after the tables are there.
   await eventually(() => expect(observations.some(({ type }) => type === 'migrated')).toBe(true));
@@ -62,6 +62,6 @@ test('gives no new name the summaries that an old one left behind', async () => 
   const { url, store } = await usedStore();
   await runSql(url, 'drop table series cascade');
   const summary = summaryOf({ name: 'after' });
-  await eventually(() => store.write([summary]), 5_000);
+  await eventually(() => store.write([summary]));
   expect((await readAll(store)).summaries).toEqual([summary]);
 });

@@ -89,8 +89,8 @@ describe('several databases', () => {
         store: createPostgresStore({ database, observe: () => undefined }),
       })),
       acks,
-      writeTimeoutMs: 2_000,
-      readTimeoutMs: 2_000,
+      writeTimeoutMs: 20_000,
+      readTimeoutMs: 20_000,
       observe: () => undefined,
     });
     return { ...all, store };

@@ -43,7 +43,7 @@ export function useBrowser() {
     // Tests run as root in containers, where Chromium's own sandbox cannot.
     browser ??= chromium.launch({ executablePath: executablePath ?? '', args: ['--no-sandbox'] });
     const context = await (await browser).newContext({ viewport: { width: 1_200, height: 900 }, ...options.context });
-    context.setDefaultTimeout(10_000);
+    context.setDefaultTimeout(30_000);
     onTestFinished(() => context.close());
     const page = await context.newPage();
     const reads: URLSearchParams[] = [];

@@ -34,7 +34,7 @@ export async function connectRaw(port: number): Promise<RawClient> {
       eventually(() => {
         if (!pattern.test(received)) throw new Error(`expected ${pattern}, received:\n${received}`);
         return received;
-      }, 5_000),
+      }),
     closed: () => closed,
   };
 }

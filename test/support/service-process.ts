@@ -66,7 +66,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
 }
 
 /** Tries until it succeeds or the time is up, but for what this process waits for a processor; then fails with the last error. */
-export async function eventually<Value>(attempt: () => Promise<Value> | Value, timeoutMs = 10_000): Promise<Value> {
+export async function eventually<Value>(attempt: () => Promise<Value> | Value, timeoutMs = 30_000): Promise<Value> {
   const watch = startWatch();
   for (;;) {
     try {
