@@ -121,12 +121,24 @@ function add(bins: Map<number, number>, key: number, count: number): void {
   bins.set(key, (bins.get(key) ?? 0) + count);
 }
 
-/** In a row, which every library reads. */
+/** Counts in a row at most: of some 17 decades, 16 kB. */
+const rowMax = 2_000;
+
+/** In a row, which every library reads; as a map where that would be long and be zeros for the most part. */
 function writeStore(bins: readonly (readonly [number, number])[], writer: PbfWriter): void {
   const [[first = 0] = []] = bins;
   const [last = first] = bins.at(-1) ?? [];
+  if (last - first >= rowMax) {
+    for (const bin of bins) writer.writeMessage(1, writeEntry, bin);
+    return;
+  }
   const counts = new Array<number>(bins.length === 0 ? 0 : last - first + 1).fill(0);
   for (const [key, count] of bins) counts[key - first] = count;
   writer.writePackedDouble(2, counts);
   writer.writeSVarintField(3, first);
+}
+
+function writeEntry([key, count]: readonly [number, number], writer: PbfWriter): void {
+  writer.writeSVarintField(1, key);
+  writer.writeDoubleField(2, count);
 }

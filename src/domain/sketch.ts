@@ -27,6 +27,14 @@ export const sketchGamma = mapping.gamma;
 /** Of the bins of all doubles: the smallest has key −35,453, the greatest 35,489. */
 export const sketchKeyMax = 35_500;
 
+/**
+ * Which of n values in ascending order, counted from 0, is at a quantile between 0 and 1: q n, rounded down, as l2met took it.
+ * Not q (n − 1) of sketches-js, which of ten values gives the ninth as p95, and of two the lesser.
+ */
+export function rankOf(quantile: number, values: number): number {
+  return Math.min(values - 1, Math.floor(quantile * values));
+}
+
 /** The bins of a sketch while they are counted: how many values each holds, by its key. */
 export interface Bins {
   zeros: number;
@@ -62,7 +70,7 @@ export interface SketchReading {
   readonly summaries: number;
   /** How many values. */
   readonly values: number;
-  /** The value at a quantile between 0 and 1; NaN of no values. */
+  /** The value at `rankOf` a quantile between 0 and 1; NaN of no values. */
   quantile(quantile: number): number;
   /** The same as one sketch. */
   toSketch(): Sketch;
@@ -93,12 +101,11 @@ export function readSketch(bytes: Sketch): SketchReading | undefined {
   return {
     summaries,
     values,
-    // As in DDSketch.getValueAtQuantile of sketches-js: the value of rank q (n − 1), counted from 0.
     quantile(quantile) {
-      const rank = quantile * (values - 1);
+      const rank = rankOf(quantile, values);
       const below = negative.total();
       if (values === 0) return Number.NaN;
-      if (rank < below) return -mapping.value(negative.keyAtRank(Math.ceil(below - rank - 1)));
+      if (rank < below) return -mapping.value(negative.keyAtRank(below - rank - 1));
       if (rank < below + zeros) return 0;
       return mapping.value(positive.keyAtRank(rank - below - zeros));
     },

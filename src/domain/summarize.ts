@@ -1,4 +1,4 @@
-import { binsOf, type Sketch, sketchOf } from './sketch.ts';
+import { binsOf, rankOf, type Sketch, sketchOf } from './sketch.ts';
 import type { Statistics } from './summary.ts';
 
 /** What the values of a metric are: each of interest, to be added up, or readings of which the last is of interest. */
@@ -7,12 +7,12 @@ export type Kind = 'measurement' | 'counter' | 'sample';
 /**
  * The summary of some values in the order in which they came, at least one.
  *
- * Median and percentiles are the values that l2met took: those at n/2, 0.95 n and 0.99 n of the values in ascending order,
- * counted from 0 and rounded down (`bucket.go`). Measurements carry a sketch as well, from which those of longer periods come.
+ * Median and percentiles are the values that l2met took (`bucket.go`), at `rankOf` 0.5, 0.95 and 0.99. Measurements carry a
+ * sketch as well, from which those of longer periods come, by the same rank.
  */
 export function summarize(kind: Kind, values: readonly number[]): Statistics & { readonly sketch?: Sketch } {
   const inOrder = Float64Array.from(values).sort();
-  const at = (share: number) => inOrder[Math.floor(inOrder.length * share)] ?? Number.NaN;
+  const at = (share: number) => inOrder[rankOf(share, inOrder.length)] ?? Number.NaN;
   return {
     count: values.length,
     mean: meanOf(values),

@@ -87,6 +87,13 @@ describe('a sketch as protobuf', () => {
     expect(theirs.getValueAtQuantile(0.5)).toBeCloseTo(2.6, 1);
   });
 
+  test('is short also of values that are as far apart as can be', () => {
+    const sketch = sketchOf(binsOf([1e-300, -1e-300, 1, -1e300, 1e300]));
+    const proto = sketchToProto(sketch) as Uint8Array;
+    expect(proto.length).toBeLessThan(200);
+    expect(sketchFromProto(proto)).toEqual({ sketch, values: 5 });
+  });
+
   test.each<[string, Given]>([
     ['another accuracy', { gamma: 1.04 }],
     ['an index offset', { offset: 1 }],

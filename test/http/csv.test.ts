@@ -7,8 +7,10 @@ import { createTestApp, problemOf, validSummary } from '../support/test-app.ts';
 
 const sketchOfTwo = Buffer.from(sketchToProto(sketchOf(binsOf([3, 3]))) ?? []).toString('base64');
 
-const header = 'name,bucket,time,count,mean,median,min,max,perc95,perc99,last';
-const line = '1355202720,2012-12-11T05:12:00Z,10,2.5,2.25,1,9.5,8.5,9.25,3.75';
+const statistics = 'name,bucket,time,count,mean,median,min,max,perc95,perc99,last';
+const header = `${statistics},units`;
+/** Without units. */
+const line = '1355202720,2012-12-11T05:12:00Z,10,2.5,2.25,1,9.5,8.5,9.25,3.75,';
 
 async function csvOf(names: readonly string[]): Promise<string> {
   const { post, get } = createTestApp();
@@ -31,7 +33,7 @@ describe('a read as CSV', () => {
     expect((await response.text()).split('\r\n')).toEqual([
       header,
       `a,${line}`,
-      'foo.web.requests,1355202660,2012-12-11T05:11:00Z,10,-1e-7,2.25,1,9.5,8.5,9.25,3.75',
+      'foo.web.requests,1355202660,2012-12-11T05:11:00Z,10,-1e-7,2.25,1,9.5,8.5,9.25,3.75,',
       `foo.web.requests,${line}`,
       '',
     ]);
@@ -48,9 +50,19 @@ describe('a read as CSV', () => {
       { ...validSummary, name: 'z' },
     ]);
     const lines = (await (await get({ format: 'csv', perc: '50,99.9' })).text()).split('\r\n');
-    expect(lines[0]).toBe(`${header},perc50,perc99.9`);
-    expect(lines[1]).toMatch(/,3\.75,(3|2\.9\d*|3\.0\d*),(3|2\.9\d*|3\.0\d*)$/);
+    expect(lines[0]).toBe(`${statistics},perc50,perc99.9,units`);
+    expect(lines[1]).toMatch(/,3\.75,(3|2\.9\d*|3\.0\d*),(3|2\.9\d*|3\.0\d*),$/);
     expect(lines[2]).toBe(`z,${line},,`);
+  });
+
+  test('has the units of names that have any, and makes no formula of them either', async () => {
+    const { post, get } = createTestApp();
+    await post([
+      { ...validSummary, name: 'a', units: 'ms' },
+      { ...validSummary, name: 'b', units: '=1+1' },
+    ]);
+    const [, ...lines] = (await (await get({ format: 'csv' })).text()).split('\r\n');
+    expect(lines).toEqual([`a,${line}ms`, `b,${line}'=1+1`, '']);
   });
 
   test('quotes names as RFC 4180 says', async () => {
@@ -76,7 +88,7 @@ describe('a read as CSV', () => {
     series.statistics.mean[0] = Number.NaN;
     series.statistics.max[0] = Number.POSITIVE_INFINITY;
     const pieces = await piecesOf([series]);
-    expect(pieces.join('').split('\r\n')[1]).toBe('a,0,1970-01-01T00:00:00Z,0,,0,0,,0,0,0');
+    expect(pieces.join('').split('\r\n')[1]).toBe('a,0,1970-01-01T00:00:00Z,0,,0,0,,0,0,0,');
   });
 
   test('comes in pieces when it is large', async () => {

@@ -73,7 +73,7 @@ describe.each([
     ]);
     expect(download.suggestedFilename()).toMatch(/^m2pg-.*\.csv$/);
     const lines = (await readFile(await download.path(), 'utf8')).trimEnd().split('\r\n');
-    expect(lines[0]).toBe('name,bucket,time,count,mean,median,min,max,perc95,perc99,last');
+    expect(lines[0]).toBe('name,bucket,time,count,mean,median,min,max,perc95,perc99,last,units');
     const buckets = expected as { count: unknown[] }[];
     expect(lines).toHaveLength(1 + buckets.reduce((sum, { count }) => sum + count.length, 0));
     expect(lines[1]).toMatch(/^it's \$HOME,\d+,/);

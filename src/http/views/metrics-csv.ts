@@ -20,14 +20,21 @@ const formulaStart = /^[\s\p{Cf}]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]/u;
  * The text of a read as CSV (RFC 4180), in parts of some 16 kilobytes: a line for each name and bucket, names ascending,
  * then buckets.
  *
- * A name that a spreadsheet would take for a formula has an apostrophe before it, by which it is text to them; who needs
- * names to the letter takes JSON. A statistic that is not a number is an empty cell.
+ * A name, or units, that a spreadsheet would take for a formula has an apostrophe before it, by which it is text to them; who
+ * needs names to the letter takes JSON. A statistic that is not a number is an empty cell.
  */
 export async function* renderMetricsCsv(
   pages: AsyncIterable<readonly SeriesGroups[]>,
   percents: readonly number[] = [],
 ): AsyncGenerator<string> {
-  const columns = ['name', 'bucket', 'time', ...statisticNames, ...percents.map((percent) => `perc${percent}`)];
+  const columns = [
+    'name',
+    'bucket',
+    'time',
+    ...statisticNames,
+    ...percents.map((percent) => `perc${percent}`),
+    'units',
+  ];
   let part = `${columns.join(',')}${lineEnd}`;
   for await (const page of pages) {
     for (const series of page) {
@@ -42,8 +49,8 @@ export async function* renderMetricsCsv(
   yield part;
 }
 
-function* renderLines({ name, buckets, statistics, percentiles = [] }: SeriesGroups): Generator<string> {
-  const cell = renderText(name);
+function* renderLines({ name, units = '', buckets, statistics, percentiles = [] }: SeriesGroups): Generator<string> {
+  const [cell, unitsCell] = [renderText(name), renderText(units)];
   const all = [...statisticNames.map((statistic) => statistics[statistic]), ...percentiles];
   for (const [index, bucket] of buckets.entries()) {
     let line = `${cell},${bucket},${renderTime(bucket)}`;
@@ -51,7 +58,7 @@ function* renderLines({ name, buckets, statistics, percentiles = [] }: SeriesGro
       const value = column[index];
       line += Number.isFinite(value) ? `,${value}` : ',';
     }
-    yield line + lineEnd;
+    yield `${line},${unitsCell}${lineEnd}`;
   }
 }
 

@@ -36,6 +36,7 @@ describe('the frames of a drain', () => {
     ['[web 1] a=1', '[web 1] a=1'],
     ['[measure#a=1] b=2', '[measure#a=1] b=2'],
     ['', ''],
+    ['- \uFEFFmeasure#a=1', 'measure#a=1'],
   ])('have structured data or none: %s', (rest, message) => {
     expect(messagesOf(counted(`${head} ID47 ${rest}`))).toEqual([message]);
   });
@@ -57,6 +58,12 @@ describe('the frames of a drain', () => {
 
   test('that are broken do not take the others along', () => {
     const good = logplexFrame('a=1');
+    expect(messagesOf(`${good}9999 <174>1 x\n${good}${good}`)).toEqual([
+      'a=1',
+      expect.stringMatching(/^! ends after/),
+      'a=1',
+      'a=1',
+    ]);
     expect(messagesOf(`${good}garbage\n${good}${counted('<174>1 x')}${good}`)).toEqual([
       'a=1',
       '! is neither a length nor a frame of syslog',

@@ -52,8 +52,6 @@ describe('a line of a log drain', () => {
     ],
     ['measure#a=1e3', [['a', 1, 1_000]]],
     ['measure#a=1.5e-3s', [['a', 1, 0.0015, 's']]],
-    ['measure#a=1 measure#b="7 ms', [['a', 1, 1]]],
-    ['measure#b="7 ms measure#a=1', [['a', 1, 1]]],
     // As l2met took them.
     ['measure#a=.5', [['a', 1, 0.5]]],
     ['measure#a=4.', [['a', 1, 4]]],
@@ -89,8 +87,26 @@ describe('a line of a log drain', () => {
     ['measure#a=1e301', 1, []],
     [`measure#${'x'.repeat(256)}=1 measure#b=1`, 1, [['b', 1, 1]]],
     [`measure#a=${'1'.repeat(100_000)}x measure#b=1`, 1, [['b', 1, 1]]],
+    ['measure#a=1 measure#b="7 ms', 1, [['a', 1, 1]]],
+    ['measure#b="7 ms measure#a=1', 1, [['a', 1, 1]]],
+    ['source="web.1 measure#a=1', 0, [['a', 1, 1]]],
   ])('that is broken in part, %.60j: %i', async (message, broken, expected) => {
     expect(await resultOf(message)).toEqual({ found: expected, broken });
+  });
+
+  test('has the same percentiles whether its values came in one request or in several', async () => {
+    const [together, apart] = [createTestApp(), createTestApp()];
+    const values = [10, 100, 30, 70];
+    await deliver(together, logplexFrame(values.map((value) => `measure#a=${value}`).join(' ')));
+    for (const value of values) await deliver(apart, logplexFrame(`measure#a=${value}`));
+    const percentilesIn = async ({ get }: typeof together) => {
+      const [series] = (await (await get()).json()) as Record<string, { value: number }[]>[];
+      return ['median', 'perc95', 'perc99'].map((statistic) => series?.[statistic]?.[0]?.value ?? Number.NaN);
+    };
+    expect(await percentilesIn(together)).toEqual([70, 100, 100]);
+    for (const [index, value] of (await percentilesIn(apart)).entries()) {
+      expect(Math.abs(value / ([70, 100, 100][index] ?? 0) - 1)).toBeLessThan(0.01);
+    }
   });
 
   test('of the router tells its three figures, of another process none', async () => {
@@ -100,6 +116,8 @@ describe('a line of a log drain', () => {
       ['router.service', 1, 4, 'ms'],
       ['router.bytes', 1, 10],
     ];
+    const failed = 'at=error code=H10 connect= service= status=503 bytes="';
+    expect(await resultOf(failed, { procid: 'router' })).toEqual({ found: [], broken: 1 });
     expect(await resultOf(line, { procid: 'router' })).toEqual({ found, broken: 0 });
     const { found: prefixed } = await resultOf(line, { procid: 'router', query: '?prefix=app&source-prefix=eu' });
     expect(prefixed.map(([name]) => name)).toEqual([

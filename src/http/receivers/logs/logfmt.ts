@@ -1,5 +1,11 @@
-/** A pair of logfmt; `value` is undefined where the key stands alone, and empty where nothing follows its equals sign. */
-export type Pair = readonly [key: string, value: string | undefined];
+/** A pair of logfmt. */
+export interface Pair {
+  readonly key: string;
+  /** Undefined where the key stands alone, empty where nothing follows its equals sign. */
+  readonly value: string | undefined;
+  /** False: the quote that begins its value does not end. */
+  readonly isWhole: boolean;
+}
 
 /** Key, then an equals sign and a value, quoted or not. Whatever else there is, quotes above all, separates. */
 const pair = /([^ "=\p{Cc}]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^ "=\p{Cc}]*)))?/gsu;
@@ -10,10 +16,8 @@ const pair = /([^ "=\p{Cc}]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^ "=\p{Cc}]*)))?/gsu;
  */
 export function* pairsOf(line: string): Generator<Pair> {
   for (const { 0: all, 1: key = '', 2: quoted, 3: bare, index } of line.matchAll(pair)) {
-    if (quoted !== undefined) yield [key, unquote(quoted)];
-    // The quote that begins its value does not end.
-    else if (bare === '' && line[index + all.length] === '"') continue;
-    else yield [key, bare];
+    if (quoted !== undefined) yield { key, value: unquote(quoted), isWhole: true };
+    else yield { key, value: bare, isWhole: bare !== '' || line[index + all.length] !== '"' };
   }
 }
 

@@ -60,27 +60,34 @@ export function* valuesOf({ procid, message }: LogLine, prefixes: Prefixes): Gen
     if (metric === undefined) continue;
     const [kind, bare] = metric;
     const name = `${prefixes.prefix && bare ? `${prefixes.prefix}.` : ''}${bare}${bare && source ? `;source=${source}` : ''}`;
-    const measured = parseValue(pair[1]);
-    const problem = problemOf(bare, name);
+    const measured = parseValue(pair.value);
+    const problem = problemOf(pair, bare, name);
     if (problem === undefined && measured) yield { kind, name, ...measured };
-    else yield { problem: problem ?? 'is not a number', text: pair.join('=').slice(0, textMax) };
+    else yield { problem: problem ?? 'is not a number', text: textOf(pair).slice(0, textMax) };
   }
 }
 
-function problemOf(bare: string, name: string): string | undefined {
+function textOf({ key, value, isWhole }: Pair): string {
+  return isWhole ? `${key}${value === undefined ? '' : `=${value}`}` : `${key}="`;
+}
+
+function problemOf({ isWhole }: Pair, bare: string, name: string): string | undefined {
+  if (!isWhole) return 'has a quote that does not end';
   if (bare === '') return 'has no name';
   return name.includes('\uFFFD') ? 'has a name that is not UTF-8' : nameProblem(name);
 }
 
-function metricOf([key]: Pair, procid: string): readonly [Kind, string] | undefined {
+/** The router says nothing of what there was not: of a request that reached no process it has neither times nor bytes. */
+function metricOf({ key, value, isWhole }: Pair, procid: string): readonly [Kind, string] | undefined {
   const [beginning, kind] = kindOf.find(([start]) => key.startsWith(start)) ?? [];
   if (beginning !== undefined && kind !== undefined) return [kind, key.slice(beginning.length)];
-  return procid === 'router' && routerKeys.has(key) ? ['measurement', `router.${key}`] : undefined;
+  const isSaid = Boolean(value) || !isWhole;
+  return procid === 'router' && isSaid && routerKeys.has(key) ? ['measurement', `router.${key}`] : undefined;
 }
 
 /** The first one, so that it can be part of a name: a tag's value has no semicolon and begins with no tilde. */
 function sourceOf(pairs: readonly Pair[], prefix: string | undefined): string {
-  const [, source = ''] = pairs.find(([key]) => key === 'source') ?? [];
+  const { value: source = '' } = pairs.find(({ key, isWhole }) => key === 'source' && isWhole) ?? {};
   return [prefix ?? '', source]
     .filter((part) => part !== '')
     .join('.')

@@ -54,7 +54,8 @@ export function* linesOf(body: Uint8Array): Generator<LogLine | BrokenFrame> {
     const end = begin === at ? endOfLine(body, at) : begin + Number(utf8.decode(body.subarray(at, begin - 1)));
     const frame = body.subarray(begin, end);
     yield end > body.length ? broken(`ends after ${frame.length} of ${end - begin} octets`, frame) : parse(frame);
-    at = end;
+    // Where its length is wrong, there may be others in what follows its first line.
+    at = end > body.length ? endOfLine(body, begin) : end;
   }
 }
 
@@ -80,7 +81,8 @@ function parse(frame: Uint8Array): LogLine | BrokenFrame {
   if (head === undefined) return broken('has no header of syslog', frame);
   const rest = text.slice(head.length);
   const [skipped = ''] = structuredData.exec(rest) ?? [];
-  return { time, procid, message: rest.slice(skipped.length) };
+  // A message that is UTF-8 may say so (RFC 5424, section 6.4).
+  return { time, procid, message: rest.slice(skipped.length).replace(/^\uFEFF/, '') };
 }
 
 function broken(problem: string, bytes: Uint8Array): BrokenFrame {
