@@ -7,8 +7,8 @@ import type { DatabaseStatus } from '../database/health.ts';
 import { createIdentities } from '../database/identities.ts';
 import { withTimeout } from '../database/with-timeout.ts';
 import type { Observe } from '../domain/observation.ts';
-import { lockFolder } from '../embedded/folder-lock.ts';
-import { type EmbeddedServer, startEmbeddedServer } from '../embedded/server.ts';
+import { findHolder, lockFolder } from '../embedded/folder-lock.ts';
+import { type EmbeddedServer, findEmbeddedServer, startEmbeddedServer } from '../embedded/server.ts';
 import { isDoneBefore } from './is-done-before.ts';
 
 /** How long one insert may take, at least. Longer than a write waits for its answer: the copies that come late count as well. */
@@ -53,9 +53,18 @@ export interface Databases {
   close(): Promise<void>;
 }
 
+export interface OpenOptions {
+  /** Of servers of our own, that those of an m2pg that runs are used beside it. Else that is an error: two must not stop them. */
+  readonly isGuest?: boolean;
+}
+
 /** The databases of the configuration or, when it names none, two servers of our own in `./.m2pg`. Connects to none yet. */
-export async function openDatabases(config: Config, observe: Observe): Promise<Databases> {
-  const { servers, stop } = config.databaseUrls === 'embedded' ? await startEmbeddedServers() : noServers;
+export async function openDatabases(
+  config: Config,
+  observe: Observe,
+  { isGuest = false }: OpenOptions = {},
+): Promise<Databases> {
+  const { servers, stop } = config.databaseUrls === 'embedded' ? await openEmbeddedServers(isGuest) : noServers;
   const urls = config.databaseUrls === 'embedded' ? servers.map(({ url }) => url) : config.databaseUrls;
   const claimIdentity = createIdentities();
   const databases: Database[] = urls.map((url, index) =>
@@ -138,6 +147,14 @@ export function describeRefused({ name, lastFailure }: DatabaseStatus): string {
 }
 
 const noServers = { servers: [] as readonly EmbeddedServer[], stop: async () => undefined };
+
+async function openEmbeddedServers(isGuest: boolean) {
+  if (!isGuest || (await findHolder(folder)) === undefined) return startEmbeddedServers();
+  const running = await Promise.all(embeddedNames.map((name) => findEmbeddedServer(folder, name)));
+  const servers = running.filter((server) => server !== undefined);
+  // One that is only just starting, or stopping, has not both.
+  return servers.length === embeddedNames.length ? { ...noServers, servers } : startEmbeddedServers();
+}
 
 async function startEmbeddedServers() {
   const unlock = await lockFolder(folder);

@@ -35,7 +35,7 @@ export async function deleteMetrics(config: Config, args: readonly string[]): Pr
     throw new ConfigError(['give --name or --match, one of them', deleteHelp]);
   }
   const observe = createLog(config.logLevel === 'info' ? 'warn' : config.logLevel, process.stderr);
-  const opened = await openDatabases(config, observe);
+  const opened = await openDatabases(config, observe, { isGuest: true });
   await startDatabases(opened);
   const copies = opened.databases.map((database) => createCopy({ database, observe }));
   try {

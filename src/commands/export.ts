@@ -41,7 +41,7 @@ export async function exportSummaries(config: Config, args: readonly string[]): 
   nextSignal().then(() => stopping.abort());
 
   const patient = { ...config, readTimeoutMs: Math.max(config.readTimeoutMs, readTimeoutMinMs) };
-  const opened = await openDatabases(patient, observe);
+  const opened = await openDatabases(patient, observe, { isGuest: true });
   await startDatabases(opened);
   const store = openStore(opened, patient, observe);
   // As a read: nobody sees past retention.

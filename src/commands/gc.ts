@@ -6,7 +6,7 @@ import { lookAfter } from './look-after.ts';
 /** Maintains the databases, as a process of its own, until SIGTERM or SIGINT. The service does so too: one is elected. */
 export async function collectGarbage(config: Config): Promise<void> {
   const observe = createLog(config.logLevel);
-  const { databases, close } = await openDatabases(config, observe);
+  const { databases, close } = await openDatabases(config, observe, { isGuest: true });
   const stopping = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT']) {
     process.once(signal, () => {

@@ -43,7 +43,7 @@ export async function importFile(config: Config, args: readonly string[]): Promi
   const stopping = new AbortController();
   nextSignal().then((signal) => stopping.abort(new Failure('stopping', `it was stopped by ${signal}`)));
 
-  const opened = await openDatabases(config, observe);
+  const opened = await openDatabases(config, observe, { isGuest: true });
   await startDatabases(opened);
   const writeTimeoutMs = Math.max(config.writeTimeoutMs, writeTimeoutMinMs);
   const store = openStore(opened, { ...config, writeTimeoutMs }, observe);

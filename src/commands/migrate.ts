@@ -9,7 +9,7 @@ import { describeRefused, openDatabases } from './databases.ts';
  * @throws Error when a database must not be used by this version at all.
  */
 export async function migrateAll(config: Config): Promise<void> {
-  const { databases, close } = await openDatabases(config, createLog(config.logLevel));
+  const { databases, close } = await openDatabases(config, createLog(config.logLevel), { isGuest: true });
   await Promise.all(databases.map((database) => database.start()));
   const states = databases.map((database) => database.status());
   await close();

@@ -46,7 +46,7 @@ export async function repairOnce(config: Config, args: readonly string[]): Promi
   const stopping = new AbortController();
   nextSignal().then(() => stopping.abort());
 
-  const opened = await openDatabases(config, observe);
+  const opened = await openDatabases(config, observe, { isGuest: true });
   await startDatabases(opened);
   const repair = createRepair({
     copies: opened.databases.map((database) => createCopy({ database, observe })),

@@ -40,7 +40,7 @@ export async function verifyAll(config: Config, args: readonly string[]): Promis
   const stopping = new AbortController();
   nextSignal().then(() => stopping.abort());
 
-  const opened = await openDatabases(config, observe);
+  const opened = await openDatabases(config, observe, { isGuest: true });
   await startDatabases(opened);
   const copies = opened.databases
     .map((database) => createCopy({ database, observe }))

@@ -13,16 +13,26 @@ import { isAlive } from './postmaster.ts';
  * @throws Error that names the process that has it.
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
-  const file = join(folder, 'm2pg.pid');
+  const file = fileIn(folder);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const holder = await readFile(file, 'utf8').catch(() => '');
-  const [pid, begun] = holder.split(' ');
-  if (pid && Number(pid) !== process.pid && isAlive(Number(pid)) && (await beginning(Number(pid))) === begun) {
+  const pid = await findHolder(folder);
+  if (pid !== undefined) {
     throw new Error(`another m2pg, process ${pid}, runs on the databases in ${folder}; stop it, or use another folder`);
   }
   await writeFile(file, `${process.pid} ${await beginning(process.pid)}`);
   return () => rm(file, { force: true });
 }
+
+/** The process, not our own, that keeps others out of a folder; undefined when there is none. */
+export async function findHolder(folder: string): Promise<number | undefined> {
+  const holder = await readFile(fileIn(folder), 'utf8').catch(() => '');
+  const [id, begun] = holder.split(' ');
+  const pid = Number(id);
+  const isHeld = id && pid !== process.pid && isAlive(pid) && (await beginning(pid)) === begun;
+  return isHeld ? pid : undefined;
+}
+
+const fileIn = (folder: string) => join(folder, 'm2pg.pid');
 
 /** When a process began, in clock ticks since boot: the 22nd field of proc(5) `stat`; '' where there is no /proc. */
 async function beginning(pid: number): Promise<string> {

@@ -65,10 +65,22 @@ export async function startEmbeddedServer(
   const { pid, port } = adopted ?? (await start(directory, binaries, serverUser, settings));
   return {
     pid,
-    url: new URL(`postgres://${user}:${password}@127.0.0.1:${port}/${database}`),
+    url: urlOf(port, password),
     isAdopted: adopted !== undefined,
     stop: () => stopPostmaster(pid, stopTimeoutMs),
   };
+}
+
+/** The server whose data is in `folder/name` and that somebody else has started, and will stop; undefined when none is ready. */
+export async function findEmbeddedServer(folder: string, name: string): Promise<EmbeddedServer | undefined> {
+  const running = await findPostmaster(resolve(folder, name));
+  if (!running?.isReady) return undefined;
+  const url = urlOf(running.port, await readOrMakePassword(join(folder, 'password')));
+  return { pid: running.pid, url, isAdopted: true, stop: async () => undefined };
+}
+
+function urlOf(port: number, password: string): URL {
+  return new URL(`postgres://${user}:${password}@127.0.0.1:${port}/${database}`);
 }
 
 async function initialize(directory: string, { initdb }: Binaries, as: ServerUser | undefined, password: string) {

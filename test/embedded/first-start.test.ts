@@ -64,6 +64,25 @@ test('two run at once from two folders without PORT, and a second in one folder 
   expect((await write(one, point('undisturbed'))).status).toBe(201);
 });
 
+test('other commands work on its servers while it runs, and leave them running', async () => {
+  const cwd = await freshFolder();
+  const service = await startEmbeddedService({ cwd, env: { WRITE_ACKS: 'all' } });
+  const pids = postmasterPids(cwd);
+  expect((await write(service, [point('foo.a'), point('bar')])).status).toBe(201);
+  const commandOf = async (...args: string[]) => {
+    const program = runProgram(args, { cwd });
+    expect({ args, code: await program.exited() }).toEqual({ args, code: 0 });
+    return program.output();
+  };
+  expect(await commandOf('export', '--name', '^foo')).toContain('"name":"foo.a"');
+  expect(await commandOf('migrate')).toContain('2 of 2 databases are up to date');
+  await commandOf('verify');
+  await commandOf('delete', '--name', 'foo.a', '--yes');
+  expect(await read(service, {})).toMatchObject({ count: 1, complete: 'true' });
+  expect(postmasterPids(cwd)).toEqual(pids);
+  expect(pids.every(isRunning)).toBe(true);
+});
+
 test('a PORT that was asked for and is taken is refused, and no server stays behind', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   onTestFinished(() => void taken.close());
