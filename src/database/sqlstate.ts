@@ -7,6 +7,7 @@ import { Failure, type FailureCode } from '../domain/failure.ts';
  */
 const codeOf: Readonly<Record<string, FailureCode>> = {
   '08': 'unreachable', // Connection exception: connect anew.
+  '09': 'data_refused', // Triggered action exception: raised in a trigger, by an operator's own rule.
   '0A000': 'unsupported_database', // Feature not supported: the server is too old.
   '22': 'data_refused', // Data exception: trying again would not help.
   '2201B': 'invalid_pattern', // Invalid regular expression: the reader's to mend.
@@ -15,7 +16,10 @@ const codeOf: Readonly<Record<string, FailureCode>> = {
   '23514': 'partition_missing', // No partition for a bucket: create its week, try again.
   '23': 'data_refused', // Any other integrity violation.
   '25006': 'read_only', // A standby, or a server set read-only: readable still.
+  '27': 'data_refused', // Triggered data change violation.
   '28': 'authentication', // Wrong password or role, or pg_hba.conf refuses: retry slowly, an operator must act.
+  '38': 'data_refused', // External routine exception: raised in a trigger in another language.
+  '39': 'data_refused', // External routine invocation exception.
   '3D000': 'unreachable', // The database itself does not exist (any more).
   '3F000': 'schema_missing', // The schema was dropped: migrate.
   '40001': 'conflict', // Serialization failure: try again.
@@ -24,6 +28,7 @@ const codeOf: Readonly<Record<string, FailureCode>> = {
   '42703': 'schema_missing', // A column is missing: restored from an old backup; migrate.
   '42883': 'schema_missing', // A function of ours is missing; migrate.
   '42P01': 'schema_missing', // A table is missing: emptied behind our back; migrate.
+  '44': 'data_refused', // With check option violation.
   '53100': 'disk_full', // Still readable; inserts succeed again once there is room.
   '53300': 'too_many_connections', // The server's limit: do not open more.
   '53': 'disk_full', // Other insufficient resources.
@@ -36,6 +41,11 @@ const codeOf: Readonly<Record<string, FailureCode>> = {
   P0: 'data_refused', // Raised in a trigger, by an operator's own rule.
   XX: 'unknown', // Internal error or corrupted data.
 };
+
+/** The other classes of SQLSTATE that PostgreSQL itself raises: what they tell is the server's state, or a mistake of ours. */
+const otherClasses = '00 01 02 03 0A 0B 0F 0L 0P 0Z 10 20 21 24 25 26 2B 2D 2F 34 3B 3D 3F 40 42 55 72 F0 HV'.split(
+  ' ',
+);
 
 /** What the network and TLS say (Node's codes), and what m2pg makes of it. */
 const networkCodeOf: Readonly<Record<string, FailureCode>> = {
@@ -108,7 +118,8 @@ export function databaseFailure(error: unknown): Failure {
 function classify(error: unknown): FailureCode {
   const code = errorCode(error) ?? '';
   if (isOfOperator(code, error)) return 'data_refused';
-  const known = codeOf[code] ?? networkCodeOf[code] ?? (code.length === 5 ? codeOf[code.slice(0, 2)] : undefined);
+  const sqlClass = code.length === 5 ? code.slice(0, 2) : '';
+  const known = codeOf[code] ?? networkCodeOf[code] ?? codeOf[sqlClass];
   if (known !== undefined) return known;
   // Several addresses were tried and all failed: the first tells.
   if (error instanceof AggregateError && error.errors.length > 0) return classify(error.errors[0]);
@@ -116,9 +127,12 @@ function classify(error: unknown): FailureCode {
   return driverMessages.find(([pattern]) => pattern.test(message))?.[1] ?? 'unknown';
 }
 
-/** True when a constraint refused a row that is none of ours: to try again would not help. */
+/** True when a constraint or a trigger refused a row that is none of ours: to try again would not help. */
 function isOfOperator(code: string, error: unknown): boolean {
-  if (!(error instanceof DatabaseError) || !error.constraint) return false;
+  if (!(error instanceof DatabaseError)) return false;
+  const sqlClass = code.slice(0, 2);
+  const isMadeUp = code.length === 5 && codeOf[sqlClass] === undefined && !otherClasses.includes(sqlClass);
+  if (isMadeUp || !error.constraint) return isMadeUp;
   // Only a constraint has a name. Ours can only say that a partition is missing.
   if (code === '23514') return true;
   // Ours are primary keys, each partition with its own, and those of the catalogue, when two create the same table at once.

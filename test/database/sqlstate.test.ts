@@ -52,6 +52,10 @@ describe('takes what PostgreSQL reports', () => {
     ['57P03', 'starting'],
     ['P0001', 'data_refused'],
     ['58030', 'disk_full'],
+    ['38000', 'data_refused'],
+    ['45000', 'data_refused'],
+    ['ZX001', 'data_refused'],
+    ['42601', 'unknown'],
     ['XX001', 'unknown'],
   ])('%s for %s', (sqlstate, code) => {
     expect(databaseFailure(reported(sqlstate)).code).toBe(code);

@@ -55,6 +55,22 @@ describe('one database that refuses a summary', () => {
     await expect(store.write([a, b, c])).resolves.toMatchObject({ copies: 1 });
   });
 
+  test.each(['P0001', 'ZX001'])('by a trigger that raises %s, stores the others', async (sqlstate) => {
+    const url = await freshDatabaseUrl();
+    const store = createPostgresStore({ database: await freshDatabase({ url }), observe: () => undefined });
+    await runSql(
+      url,
+      `create function refuse() returns trigger language plpgsql as
+         $$begin raise exception 'too many' using errcode = '${sqlstate}'; end$$;
+       create trigger refuse before insert on summaries for each row when (new.count > 1000) execute function refuse()`,
+    );
+    const [a, bad, b] = [good(), poison(), good()];
+    await expect(store.write([a, bad, b])).rejects.toMatchObject({ code: 'data_refused', problems: [{ path: '1' }] });
+    expect(await idsIn(url)).toEqual(idsOf(a, b));
+    expect(await quarantineOf(url)).toMatchObject([{ id: bad.id }]);
+    await expect(store.write([good()])).resolves.toMatchObject({ copies: 1 });
+  });
+
   test('by a unique index on the names, stores the others', async () => {
     const url = await freshDatabaseUrl();
     const store = createPostgresStore({ database: await freshDatabase({ url }), observe: () => undefined });
