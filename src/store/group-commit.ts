@@ -29,6 +29,8 @@ export interface GroupCommitOptions {
   readonly batchMax: number;
   /** Summaries waiting or under way; past it writes fail at once, so that a frozen database holds bounded memory. */
   readonly pendingMax: number;
+  /** Bytes of their sketches, likewise; a single write that is larger goes alone. */
+  readonly sketchBytesMax: number;
 }
 
 /** The queue of one database. */
@@ -51,10 +53,10 @@ interface Write {
 
 /** Creates the queue; it commits at the end of the turn in which something came into it. */
 export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
-  const { commit, refuse = async () => undefined, connections, pendingMin, batchMax, pendingMax } = options;
+  const { commit, refuse = async () => undefined, connections, pendingMin, batchMax } = options;
   const queue: Write[] = [];
   const underWay = new Set<Promise<void>>();
-  let pending = 0;
+  const room = createRoom(options);
   let isWorkAhead = false;
 
   const commitBatch = async (writes: readonly Write[]): Promise<void> => {
@@ -78,7 +80,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   };
 
   const isDue = () =>
-    queue.length > 0 && (underWay.size === 0 || (underWay.size < connections && pending >= pendingMin));
+    queue.length > 0 && (underWay.size === 0 || (underWay.size < connections && room.pending() >= pendingMin));
 
   const work = () => {
     isWorkAhead = false;
@@ -99,14 +101,10 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
 
   return {
     write(summaries) {
-      if (pending + summaries.length > pendingMax) {
-        const message = `has ${pending} summaries waiting, at most ${pendingMax} may`;
-        return Promise.reject(new Failure('queue_full', message));
-      }
-      pending += summaries.length;
       return new Promise((resolve, reject) => {
+        const leave = room.enter(summaries);
         const settle = (failure?: Failure) => {
-          pending -= summaries.length;
+          leave();
           if (failure) reject(failure);
           else resolve();
         };
@@ -114,9 +112,37 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
         workAtEndOfTurn();
       });
     },
-    pending: () => pending,
+    pending: room.pending,
     async drain() {
       for (work(); underWay.size > 0; work()) await Promise.allSettled(underWay);
+    },
+  };
+}
+
+/** Counts what is pending, and lets in no more than may be. */
+function createRoom({ pendingMax, sketchBytesMax }: GroupCommitOptions) {
+  let pending = 0;
+  let sketchBytes = 0;
+  return {
+    pending: () => pending,
+    /**
+     * @returns What is to be called when they are settled.
+     * @throws Failure `queue_full`.
+     */
+    enter(summaries: readonly Summary[]): () => void {
+      let bytes = 0;
+      for (const { sketch } of summaries) bytes += sketch?.length ?? 0;
+      const isTooHeavy = bytes > 0 && pending > 0 && sketchBytes + bytes > sketchBytesMax;
+      if (pending + summaries.length > pendingMax || isTooHeavy) {
+        const message = `has ${pending} summaries waiting, with ${sketchBytes} bytes of sketches, and no room for more`;
+        throw new Failure('queue_full', message);
+      }
+      pending += summaries.length;
+      sketchBytes += bytes;
+      return () => {
+        pending -= summaries.length;
+        sketchBytes -= bytes;
+      };
     },
   };
 }

@@ -46,6 +46,9 @@ const attemptsMax = 5;
 /** What may wait for one database, so that a frozen one holds bounded memory: some 130 MB of single writes. */
 const summariesPendingMax = 100_000;
 
+/** And of their sketches, which are some hundred bytes as a rule, and thousands of those who send many different values. */
+const sketchBytesPendingMax = 32 * 1_024 * 1_024;
+
 /** One commit waits for the disk while the next one is computed; more of them only make the batches smaller. */
 const commitsAtOnceMax = 2;
 
@@ -160,6 +163,7 @@ export function createPostgresStore({ database, observe }: PostgresStoreOptions)
     pendingMin,
     batchMax,
     pendingMax: summariesPendingMax,
+    sketchBytesMax: sketchBytesPendingMax,
   });
 
   const complete: Completeness = { outcomes: [{ database: database.name, outcome: 'ok' }], complete: true };

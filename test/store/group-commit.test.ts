@@ -4,7 +4,7 @@ import type { Summary } from '../../src/domain/summary.ts';
 import { createGroupCommit } from '../../src/store/group-commit.ts';
 import { summaryOf } from '../support/summaries.ts';
 
-const limits = { connections: 1, pendingMin: 0, batchMax: 100, pendingMax: 1_000 };
+const limits = { connections: 1, pendingMin: 0, batchMax: 100, pendingMax: 1_000, sketchBytesMax: 1_000 };
 
 const endOfTurn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -66,6 +66,18 @@ test('puts no more into a batch than the cap, but a single write that is larger 
   open();
   await Promise.all(writes);
   expect(batches).toEqual([['a', 'b'], ['c', 'd', 'e'], ['f', 'g'], ['h']]);
+});
+
+test('bounds the bytes of the sketches that wait, but takes a write that is larger alone', async () => {
+  const { commit, open } = createSlowDatabase();
+  const queue = createGroupCommit({ ...limits, commit });
+  const sketched = (bytes: number) => [summaryOf({ sketch: new Uint8Array(bytes) })];
+  const writes = [queue.write(sketched(600)), queue.write(sketched(400))];
+  await expect(queue.write(sketched(1))).rejects.toMatchObject({ code: 'queue_full' });
+  writes.push(queue.write(named('a')));
+  open();
+  await Promise.all(writes);
+  await queue.write(sketched(5_000));
 });
 
 test('fails the one write whose data is refused, and none of its neighbours', async () => {
