@@ -17,6 +17,9 @@ export interface RedundantReadsOptions {
   readonly observe: Observe;
 }
 
+/** By database, how much of its time a read has had already, in milliseconds: of several questions of one read. */
+export type Spent = Map<string, number>;
+
 /** Those who answered, in their order, and why the others did not. */
 export interface Answers<Value> {
   readonly given: readonly { readonly database: NamedStore; readonly value: Value }[];
@@ -26,18 +29,20 @@ export interface Answers<Value> {
 /**
  * Asks databases all at once and waits for all of them, each up to the time limit.
  *
+ * @param spent What each has left of it is less by that; what it takes now is added.
  * @throws Failure when the query is at fault, or `no_database` when none answers.
  */
 export async function ask<Value>(
   asked: readonly NamedStore[],
   read: (store: Store) => Promise<Value>,
   options: RedundantReadsOptions,
+  spent: Spent = new Map(),
 ): Promise<Answers<Value>> {
   const failed = new Map<string, Failure>();
   const answers = await Promise.all(
     asked.map(async (database) => {
       try {
-        return [{ database, value: await readFrom(database, read, options) }];
+        return [{ database, value: await readFrom(database, read, options, spent) }];
       } catch (error) {
         failed.set(database.name, toFailure(error));
         return [];
@@ -51,15 +56,15 @@ export async function ask<Value>(
   return { given: answers.flat(), failed };
 }
 
-/** Where all of them answered that they cannot, to ask again would not help. */
+/** Where those that can be reached answer that they cannot, to ask again would not help. */
 function failureOfAll(failures: readonly Failure[]): Failure {
   const options = { cause: failures };
-  if (failures.length > 0 && failures.every(isGivenUpByServer)) {
+  if (failures.some(isGivenUpByServer)) {
     const message =
       'takes longer than READ_TIMEOUT_MS in every database: narrow it, or the time, or take a coarser resolution';
     return new Failure('read_too_slow', message, options);
   }
-  if (failures.length > 0 && failures.every(({ code }) => code === 'data_refused')) {
+  if (failures.some(({ code }) => code === 'data_refused')) {
     return new Failure('read_refused', 'no database takes a value in it, such as its timezone', options);
   }
   return new Failure('no_database', 'no database answered', options);
@@ -69,16 +74,21 @@ async function readFrom<Value>(
   { name, store }: NamedStore,
   read: (store: Store) => Promise<Value>,
   { readTimeoutMs, observe }: RedundantReadsOptions,
+  spent: Spent,
 ): Promise<Value> {
   const begun = performance.now();
+  const leftMs = readTimeoutMs - (spent.get(name) ?? 0);
   try {
-    const value = await withTimeout(read(store), readTimeoutMs);
+    if (leftMs <= 0) throw new Failure('timeout', 'did not answer in time');
+    const value = await withTimeout(read(store), leftMs);
     observe({ type: 'read_done', database: name, durationMs: performance.now() - begun });
     return value;
   } catch (error) {
     const failure = toFailure(error);
     if (!isAboutQuery(failure)) observe({ type: 'read_failed', database: name, failure });
     throw failure;
+  } finally {
+    spent.set(name, readTimeoutMs - leftMs + performance.now() - begun);
   }
 }
 

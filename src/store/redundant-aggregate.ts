@@ -5,6 +5,9 @@
  * known of all of them; it is put together by name and reconciled, then the next pages are fetched. So what is in memory
  * at a time is a page or two of each database, however large the answer is.
  *
+ * Up to the first page, which says who has answered, a database is asked for no longer than READ_TIMEOUT_MS in all, however often;
+ * then so long for each further page, since it is the client who decides when that is fetched.
+ *
  * A database that fails before the first page is out is left out, as if it had not answered at all. Later the answer has
  * already been said to hold its summaries: then the whole answer fails rather than be silently less.
  */
@@ -13,7 +16,7 @@ import { compareBytes } from '../domain/compare-bytes.ts';
 import { Failure, toFailure } from '../domain/failure.ts';
 import { type SeriesGroups, takePercentiles } from '../domain/series-groups.ts';
 import type { AggregateQuery, Aggregation, Store } from '../domain/store.ts';
-import { ask, completenessOf, type NamedStore, type RedundantReadsOptions } from './ask.ts';
+import { ask, completenessOf, type NamedStore, type RedundantReadsOptions, type Spent } from './ask.ts';
 import { mergeRowsInto } from './merge-rows.ts';
 import { reconcileGroups } from './reconcile-groups.ts';
 import { unionById } from './union-by-id.ts';
@@ -46,9 +49,10 @@ export async function redundantAggregate(query: AggregateQuery, options: Redunda
     return { pages, atHand: done ? [] : value, isAtEnd: done === true };
   };
   try {
-    const { given, failed } = await ask(options.databases, open, options);
+    const spent: Spent = new Map();
+    const { given, failed } = await ask(options.databases, open, options, spent);
     const sources = given.map(({ database, value }) => ({ database, ...value }));
-    const first = await firstPage(sources, query, options);
+    const first = await firstPage(sources, query, options, spent);
     const pages = laterPages(first, query, options);
     return { ...completenessOf(new Map([...failed, ...first.failed]), options), pages, close };
   } catch (error) {
@@ -58,6 +62,15 @@ export async function redundantAggregate(query: AggregateQuery, options: Redunda
 }
 
 const ignore = () => undefined;
+
+/** All of them had answered a moment before: it is the differences that are too many. */
+function tellTooSlow(error: unknown): never {
+  const failure = toFailure(error);
+  const causes = Array.isArray(failure.cause) ? failure.cause.map(toFailure) : [];
+  if (failure.code !== 'no_database' || !causes.every(({ code }) => code === 'timeout')) throw failure;
+  const message = 'takes longer than READ_TIMEOUT_MS, since the databases differ in much of it: narrow it, or the time';
+  throw new Failure('read_too_slow', message, { cause: failure });
+}
 
 /** A page that all of its databases agree on, and who they are. */
 interface FirstPage {
@@ -70,12 +83,13 @@ async function firstPage(
   opened: readonly Source[],
   query: AggregateQuery,
   options: RedundantReadsOptions,
+  spent: Spent,
 ): Promise<FirstPage> {
   let sources = opened;
   let copies = takeAligned(sources);
   const failed = new Map<string, Failure>();
   for (;;) {
-    const { page, failed: failedNow } = await reconcilePage(copies, sources, query, options);
+    const { page, failed: failedNow } = await reconcilePage(copies, sources, query, options, spent);
     if (failedNow.size === 0) return { page, sources, failed };
     for (const [name, failure] of failedNow) failed.set(name, failure);
     const answers = ({ database }: { readonly database: NamedStore }) => !failed.has(database.name);
@@ -139,6 +153,7 @@ async function reconcilePage(
   sources: readonly Source[],
   query: AggregateQuery,
   options: RedundantReadsOptions,
+  spent: Spent = new Map(),
 ): Promise<Pick<FirstPage, 'page' | 'failed'>> {
   const byName = Map.groupBy(copies, ({ series }) => series.name);
   const reconciled = [...byName]
@@ -148,7 +163,7 @@ async function reconcilePage(
   const databases = sources.map(({ database }) => database);
   const differing = reconciled.flatMap((one) => one.differing);
   await mergeRowsInto(differing, query, async (spans) => {
-    const rows = await ask(databases, (store) => store.selectSpans(spans), options);
+    const rows = await ask(databases, (store) => store.selectSpans(spans), options, spent).catch(tellTooSlow);
     for (const [name, failure] of rows.failed) failed.set(name, failure);
     return unionById(rows.given.map(({ value }) => value));
   });

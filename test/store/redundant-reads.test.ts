@@ -1,16 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
+import { DatabaseError } from 'pg';
 import { describe, expect, test } from 'vitest';
 import { Failure, type FailureCode } from '../../src/domain/failure.ts';
 import type { Observation } from '../../src/domain/observation.ts';
 import type { Store } from '../../src/domain/store.ts';
 import { createRedundantStore, type RedundantStoreOptions } from '../../src/store/redundant-store.ts';
+import { groupsOf } from '../support/group-obviously.ts';
 import { createHeldStore } from '../support/held-store.ts';
 import { createMemoryStore, type MemoryStore } from '../support/memory-store.ts';
 import { summaryOf } from '../support/summaries.ts';
 
 /** Longer than a test may take: whoever waits for it fails. */
-const never = 60_000;
+const never = 600_000;
 
 const readAll = (store: Store) => store.select({ namePattern: undefined, from: 0, to: 4e9 });
 
@@ -139,6 +141,56 @@ test('misses no acknowledged summary whenever it says that it is complete', asyn
     }),
     { numRuns: 300 },
   );
+});
+
+/** The count of the whole, as one group. */
+const aggregateAll = (store: Store) =>
+  store.aggregate({
+    namePattern: undefined,
+    from: 0,
+    to: 4e9,
+    resolution: { amount: 1, unit: 'year' },
+    timezone: 'UTC',
+    namesMax: 10,
+  });
+
+describe('a read that compares copies', () => {
+  test('is not complete when a database fails while what differs is read', async () => {
+    const databases = [createMemoryStore(), createMemoryStore(), createMemoryStore()];
+    const [a, b, c] = databases as [MemoryStore, MemoryStore, MemoryStore];
+    const [one, two] = [summaryOf({ name: 'a' }), summaryOf({ name: 'a' })];
+    await Promise.all([a.write([one]), b.write([one]), c.write([one, two])]);
+    const failsThen = { ...c, selectSpans: () => Promise.reject(new Failure('unreachable', 'cannot be reached')) };
+    const found = await aggregateAll(redundant([a, b, failsThen]));
+    expect(found).toMatchObject({ complete: false });
+    expect(found.outcomes.map(({ outcome }) => outcome)).toEqual(['ok', 'ok', 'unreachable']);
+    expect((await groupsOf(found)).map(({ summaries }) => summaries)).toEqual([1]);
+  });
+
+  test('takes no more of a database than its time, in however many steps', async () => {
+    const databases = [createMemoryStore(), createMemoryStore()];
+    const [a, b] = databases as [MemoryStore, MemoryStore];
+    await Promise.all([a.write([summaryOf({ name: 'a' })]), b.write([summaryOf({ name: 'a' })])]);
+    const slow = (store: MemoryStore, ms: number): Store => ({
+      ...store,
+      aggregate: (query) => sleep(ms).then(() => store.aggregate(query)),
+      selectSpans: (spans) => sleep(ms).then(() => store.selectSpans(spans)),
+    });
+    const times = { readTimeoutMs: 3_500 };
+    const reading = aggregateAll(redundant([slow(a, 2_000), slow(b, 2_000)], times));
+    await expect(reading).rejects.toMatchObject({ code: 'read_too_slow' });
+    const flagged = await aggregateAll(redundant([slow(a, 0), slow(b, 2_000)], times));
+    expect(flagged.outcomes.map(({ outcome }) => outcome)).toEqual(['ok', 'timeout']);
+  });
+});
+
+test('rejects with read_too_slow when those that can be reached gave it up', async () => {
+  const gaveUp = failing('timeout');
+  const cause = Object.assign(new DatabaseError('canceling statement due to statement timeout', 1, 'error'), {
+    code: '57014',
+  });
+  gaveUp.failure = new Failure('timeout', 'did not answer in time', { cause });
+  await expect(readAll(redundant([gaveUp, failing('unreachable')]))).rejects.toMatchObject({ code: 'read_too_slow' });
 });
 
 test('rejects with no_database when none answers', async () => {

@@ -9,7 +9,7 @@ import { createMemoryStore } from '../support/memory-store.ts';
 import { summaryOf } from '../support/summaries.ts';
 
 /** Longer than a test may take: whoever waits for it fails. */
-const never = 60_000;
+const never = 600_000;
 
 function redundant(stores: readonly Store[], options: Partial<RedundantStoreOptions> = {}): Store {
   return createRedundantStore({
