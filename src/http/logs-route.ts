@@ -48,7 +48,7 @@ export function addLogsRoute(app: OpenAPIHono, options: LogsRouteOptions): void 
       now: now(),
       oldest: retentionSeconds === undefined ? 0 : now() - retentionSeconds,
     });
-    await writeAll(store, summaries);
+    await write(store, summaries);
     observe({ type: 'logs_received', ...received });
     return new Response(null, { status: 200, headers: { ...securityHeaders, 'Content-Length': '0' } });
   });
@@ -63,15 +63,14 @@ function parseResolution(text: string | undefined): number {
 }
 
 /**
- * Writes as much at a time as one transaction is to hold. What all databases refuse for what it is would be refused whenever it
- * is sent again, and is in their quarantine: the rest of the batch is not to suffer for it.
+ * What all databases refuse for what it is would be refused whenever it is sent again, and is in their quarantine: the rest of
+ * the batch is not to suffer for it.
  */
-async function writeAll(store: Store, summaries: readonly Summary[]): Promise<void> {
-  for (let start = 0; start < summaries.length; start += summariesMax) {
-    await store.write(summaries.slice(start, start + summariesMax)).catch((error) => {
-      if (toFailure(error).code !== 'summaries_refused') throw error;
-    });
-  }
+async function write(store: Store, summaries: readonly Summary[]): Promise<void> {
+  if (summaries.length === 0) return;
+  await store.write(summaries).catch((error) => {
+    if (toFailure(error).code !== 'summaries_refused') throw error;
+  });
 }
 
 function describe(app: OpenAPIHono, bodyBytesMax: number): void {
@@ -97,7 +96,9 @@ function describe(app: OpenAPIHono, bodyBytesMax: number): void {
       200: { description: 'What the body holds is committed by WRITE_ACKS databases. The answer is empty.' },
       400: problemAnswer('The body ended early, or is not gzip.'),
       408: problemAnswer('The body stalled.'),
-      413: problemAnswer(`The body is over ${bodyBytesMax} bytes.`),
+      413: problemAnswer(
+        `The body is over ${bodyBytesMax} bytes, or of more than ${summariesMax} metrics and buckets.`,
+      ),
       415: problemAnswer('The Content-Encoding is not gzip.'),
       422: problemAnswer('A query option is wrong.'),
       503: problemAnswer('Not enough databases have committed in time. The same batch, sent again, counts once.'),

@@ -4,16 +4,18 @@
  */
 import { createHash, hash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Failure } from '../../../domain/failure.ts';
 import { aheadSecondsMax, parseInstant } from '../../../domain/instant.ts';
 import { type Kind, summarize } from '../../../domain/summarize.ts';
 import type { Summary } from '../../../domain/summary.ts';
 import { summaryIds, timedId } from '../../../domain/summary-id.ts';
+import { summariesMax } from '../metrics.ts';
 import { type Dropped, droppedIn } from './dropped.ts';
 import { type BrokenPair, type Prefixes, valuesOf } from './observations.ts';
 import { type LogLine, linesOf } from './syslog-frames.ts';
 
-/** A few milliseconds of work; then others have their turn. */
-const linesAtOnce = 1_000;
+/** A few milliseconds of work, of lines, values and summaries; then others have their turn. */
+const workAtOnce = 1_000;
 
 /** Enough to see what is wrong. */
 const brokenListed = 10;
@@ -54,7 +56,11 @@ interface Gathered {
   time: number;
 }
 
-/** Reads all lines of a body, whatever is wrong with some of them. */
+/**
+ * Reads all lines of a body, whatever is wrong with some of them.
+ *
+ * @throws Failure `body_too_large` when it would be more summaries than a write may have.
+ */
 export async function receiveLogs(body: Uint8Array, options: ReceiveLogsOptions): Promise<ReceivedLogs> {
   const gathered = new Map<string, Gathered>();
   const dropped: Dropped[] = [];
@@ -66,9 +72,10 @@ export async function receiveLogs(body: Uint8Array, options: ReceiveLogsOptions)
     broken += 1;
     if (brokenFirst.length < brokenListed) brokenFirst.push(found);
   };
+  let work = 0;
   for (const line of linesOf(body)) {
     lines += 1;
-    if (lines % linesAtOnce === 0) await nextTurn();
+    work += 1;
     if ('problem' in line) {
       noteBroken(line);
       continue;
@@ -80,11 +87,22 @@ export async function receiveLogs(body: Uint8Array, options: ReceiveLogsOptions)
     }
     said.update(`\n${line.time} ${line.procid} ${line.message}`);
     for (const found of valuesOf(line, options)) {
+      work += 1;
       if ('problem' in found) noteBroken(found);
       else values += gather(gathered, found, line, options);
     }
+    if (work < workAtOnce) continue;
+    work = 0;
+    await nextTurn();
   }
-  return { summaries: toSummaries(gathered, said.digest(), options), lines, values, dropped, broken, brokenFirst };
+  return {
+    summaries: await toSummaries(gathered, said.digest(), options),
+    lines,
+    values,
+    dropped,
+    broken,
+    brokenFirst,
+  };
 }
 
 /** @returns How many values were added: none of what is too old. */
@@ -102,6 +120,10 @@ function gather(
   const key = `${kind}\0${bucket}\0${name}`;
   const known = gathered.get(key) ?? { kind, name, bucket, values: [], units, time: bucket };
   gathered.set(key, known);
+  if (gathered.size > summariesMax) {
+    const message = `a request may be of at most ${summariesMax} metrics and buckets: send it in parts`;
+    throw new Failure('body_too_large', message);
+  }
   known.values.push(value);
   known.units = units ?? known.units;
   if (logged !== undefined) known.time = Math.max(known.time, logged);
@@ -118,17 +140,20 @@ function timeOf({ time }: LogLine, now: number): number | undefined {
  * With a batch that has a name, ids are made of that name and of its lines, so that the batch counts once however often it is
  * delivered. They begin with the time of the last value, since of two summaries of a bucket the greater id is the later.
  */
-function toSummaries(
+async function toSummaries(
   gathered: Map<string, Gathered>,
   lines: Uint8Array,
   { batch, resolution }: ReceiveLogsOptions,
-): Summary[] {
+): Promise<Summary[]> {
   const newId = summaryIds(undefined);
-  return [...gathered.values()].map(({ kind, name, bucket, values, units, time }) => {
+  const summaries: Summary[] = [];
+  for (const { kind, name, bucket, values, units, time } of gathered.values()) {
+    if (summaries.length % workAtOnce === workAtOnce - 1) await nextTurn();
     const content = { name, bucket, ...summarize(kind, values), ...(units !== undefined && { units }) };
     const said = `${kind}\0${name}\0${bucket}\0${resolution}`;
     const repeatable = () => timedId(time, hash('sha256', Buffer.concat([lines, Buffer.from(said)]), 'buffer'));
     const id = batch === undefined ? newId(content, 0) : repeatable();
-    return Object.freeze({ ...content, id });
-  });
+    summaries.push(Object.freeze({ ...content, id }));
+  }
+  return summaries;
 }

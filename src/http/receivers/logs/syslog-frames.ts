@@ -25,6 +25,9 @@ export interface BrokenFrame {
 
 const [newline, space, lessThan] = [10, 32, 60];
 
+/** Bytes of a frame: more than logplex (10 kB a line) and log-shuttle send. What reads it reads all of it at once. */
+const frameMax = 65_536;
+
 /** More digits than any length has. */
 const lengthDigitsMax = 10;
 
@@ -76,6 +79,7 @@ function endOfLine(body: Uint8Array, at: number): number {
 }
 
 function parse(frame: Uint8Array): LogLine | BrokenFrame {
+  if (frame.length > frameMax) return broken(`is longer than ${frameMax} bytes`, frame);
   const text = utf8.decode(frame);
   const [head, time = '', procid = ''] = header.exec(text) ?? [];
   if (head === undefined) return broken('has no header of syslog', frame);
