@@ -70,7 +70,11 @@ function describe(o: Observation): Line {
     case 'request_failed':
       return ['error', `${o.method} ${o.route} failed unexpectedly`, trace(o.cause)];
     case 'database_up':
-      return ['info', `${o.database} is ${o.readOnly ? 'up, read-only' : 'up'}`, { version: o.version, tls: o.tls }];
+      return [
+        o.fsync ? 'info' : 'warn',
+        `${o.database} is ${o.readOnly ? 'up, read-only' : 'up'}${o.fsync ? '' : '; its fsync is off: a power failure loses what it has acknowledged'}`,
+        { version: o.version, tls: o.tls },
+      ];
     case 'database_down':
       return [
         isForOperator(o.failure) ? 'error' : 'warn',

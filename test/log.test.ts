@@ -64,7 +64,12 @@ describe('a line', () => {
     [
       'info',
       'a database comes up',
-      { type: 'database_up', database: 'db1', version: '18', tls: 'off', readOnly: false },
+      { type: 'database_up', database: 'db1', version: '18', tls: 'off', readOnly: false, fsync: true },
+    ],
+    [
+      'warn',
+      'a database comes up that would lose what it has committed',
+      { type: 'database_up', database: 'db1', version: '18', tls: 'off', readOnly: false, fsync: false },
     ],
     [
       'error',
@@ -160,7 +165,14 @@ describe('repetition', () => {
   });
 
   test('every change of state gives its line, however fast they follow', () => {
-    const up: Observation = { type: 'database_up', database: 'db1', version: '18.0', tls: 'off', readOnly: false };
+    const up: Observation = {
+      type: 'database_up',
+      database: 'db1',
+      version: '18.0',
+      tls: 'off',
+      readOnly: false,
+      fsync: true,
+    };
     const log = logInMemory('info');
     log.observe(up, { type: 'database_down', database: 'db1', failure: down }, { ...up, readOnly: true }, up);
     expect(log.lines().map(({ msg }) => msg)).toEqual([

@@ -81,10 +81,10 @@ export function createHealth(options: HealthOptions): Health {
 
   return {
     goUp(found) {
-      const { version, readOnly, attempt } = found;
+      const { version, readOnly, attempt, fsync } = found;
       const next = readOnly ? 'read_only' : 'up';
       if (held.state() !== next) {
-        observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state });
+        observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state, fsync });
         writePause.noteSuccess();
         // Sessions keep the default, read-only or not, that they began with.
         void dropPools(statementMaxMs);

@@ -23,6 +23,8 @@ export type Observation =
       readonly version: string;
       readonly tls: string;
       readonly readOnly: boolean;
+      /** False: a power failure of the server loses what was acknowledged. */
+      readonly fsync: boolean;
     }
   | { readonly type: 'database_down'; readonly database: string; readonly failure: Failure }
   | { readonly type: 'connection_lost'; readonly database: string; readonly cause: unknown }
