@@ -16,6 +16,7 @@ import { createMessages } from './messages.js';
 import { createNamesList } from './names-list.js';
 import { formatState, parseState } from './page-state.js';
 import { createReader } from './reader.js';
+import { isUnasked } from './selection.js';
 import { createService, ServiceError } from './service.js';
 import { createShare } from './share.js';
 import { changeRange, formatBound, parseBound } from './time-range.js';
@@ -52,15 +53,16 @@ const reader = createReader(service, () => grid.width());
 
 /** @param {Partial<PageState>} part @param {boolean} isTypingNow */
 function change(part, isTypingNow = false) {
-  const next = { ...state, ...part };
-  const address = `${location.pathname}${formatState(next)}`;
-  if (formatState(next) !== formatState(state)) {
+  const query = formatState({ ...state, ...part });
+  const address = `${location.pathname}${query}`;
+  if (query !== formatState(state)) {
     // A pattern that is typed letter by letter is one step back.
     if (isTyping && isTypingNow) history.replaceState(null, '', address);
     else history.pushState(null, '', address);
   }
   isTyping = isTypingNow;
-  state = next;
+  // As it is to whoever comes by the address: what is of no use in it is not kept either.
+  state = parseState(query);
   show();
 }
 
@@ -110,7 +112,7 @@ function draw(now) {
   find('change-token', HTMLElement).hidden = true;
   messages.patternProblem(now.patternProblem);
   messages.missing(now.completeness);
-  list.show({ found: found.names, picked: picked, now: service.now() });
+  list.show({ found: found.names, picked: isUnasked(state, found) ? [] : picked, now: service.now() });
   setText(find('names-count', HTMLElement), countOf(now));
   const view = { ...range, stepSeconds, times: createTimeFormat(state.timezone), theme: themeNow() };
   grid.show(planCharts(series, state), view);

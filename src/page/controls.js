@@ -37,7 +37,7 @@ export function createControls(actions) {
       actions.change({ layout: input.value === 'overlaid' ? 'overlaid' : 'each' }),
     );
   }
-  find('pick-all', HTMLButtonElement).addEventListener('click', () => actions.change({ names: null }));
+  find('pick-all', HTMLButtonElement).addEventListener('click', () => actions.change({ names: null, many: true }));
   find('pick-none', HTMLButtonElement).addEventListener('click', () => actions.change({ names: [] }));
 
   return {

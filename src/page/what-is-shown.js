@@ -6,6 +6,7 @@
  */
 import { explain, howToBegin } from './messages.js';
 import { seriesMax } from './palette.js';
+import { isUnasked } from './selection.js';
 import { formatBound } from './time-range.js';
 
 /**
@@ -46,7 +47,7 @@ function spell(resolution) {
  * @param {(change: Partial<PageState>) => void} page.change
  * @param {import('./service.js').Service} page.service
  */
-export function showEmpty({ found, series, queries, patternProblem }, state, { messages, change, service }) {
+export function showEmpty({ found, series, patternProblem }, state, { messages, change, service }) {
   if (series.length > 0) return messages.empty();
   if (patternProblem !== '')
     return messages.empty('pattern', () =>
@@ -61,10 +62,17 @@ export function showEmpty({ found, series, queries, patternProblem }, state, { m
       explain(`No metric matches ${state.match}`, text, [['Show all names', () => change({ match: '', names: null })]]),
     );
   }
-  if (queries.length === 0 && (state.names !== null || state.match === '')) {
+  if (state.names?.length === 0) {
     return messages.empty('pick', () =>
       explain('What is to be shown?', 'Type a part of its name, or pick names from the list.'),
     );
+  }
+  if (isUnasked(state, found)) {
+    const count = found.names.length;
+    const isAll = !found.more && count <= seriesMax;
+    const text = `There are ${found.more ? 'more than ' : ''}${count} metrics: type a part of a name, or pick names from the list.`;
+    const label = isAll ? `Show all ${count}` : `Show the first ${seriesMax}`;
+    return messages.empty(text, () => explain('What is to be shown?', text, [[label, () => change({ many: true })]]));
   }
   const last = Math.max(...found.names.map((span) => span.last));
   /** @type {[string, () => void][]} */

@@ -18,6 +18,7 @@ test('any state survives its address', () => {
   const state = fc.record({
     match: text,
     names: fc.option(fc.uniqueArray(text)),
+    many: fc.constant(false),
     from: text,
     to: text,
     resolution: text,
@@ -27,6 +28,11 @@ test('any state survives its address', () => {
   });
   fc.assert(fc.property(state, (given) => void expect(parseState(formatState(given))).toEqual(given)));
   expect(formatState(initialState)).toBe('');
+  const all = { ...initialState, many: true };
+  expect(parseState(formatState(all))).toEqual(all);
+  for (const asked of [{ match: 'a' }, { names: ['a'] }, { names: [] }])
+    expect(parseState(formatState({ ...all, ...asked }))).toEqual({ ...initialState, ...asked });
+  expect(parseState('?name=a&name=b&name=a').names).toEqual(['a', 'b']);
 });
 
 describe('a range that is typed', () => {
@@ -99,7 +105,8 @@ describe('which names are shown', () => {
     more,
   });
   const range = { from: 150, to: 300 };
-  const all = { match: 'n', names: null };
+  const all = { match: 'n', names: null, many: false };
+  const plain = { ...all, match: '' };
 
   test('all that match, by one pattern, up to 50', () => {
     expect(selectNames(all, found(seriesMax), range)).toMatchObject({ patterns: ['n'], left: 0, isWhole: true });
@@ -109,19 +116,25 @@ describe('which names are shown', () => {
   });
 
   test('those that are picked, also where they do not match', () => {
-    expect(selectNames({ match: 'n', names: ['other', 'n1'] }, found(3), range)).toMatchObject({
+    expect(selectNames({ ...all, names: ['other', 'n1'] }, found(3), range)).toMatchObject({
       names: ['other', 'n1'],
       patterns: ['^(other|n1)$'],
     });
   });
 
   test('none that have nothing in the range', () => {
-    expect(selectNames({ match: '', names: ['n1'] }, found(3), { from: 201, to: 300 }).names).toEqual([]);
+    expect(selectNames({ ...plain, names: ['n1'] }, found(3), { from: 201, to: 300 }).names).toEqual([]);
   });
 
   test('without a pattern: all when they are few, else none', () => {
-    expect(selectNames({ match: '', names: null }, found(12), range).patterns).toEqual([undefined]);
-    expect(selectNames({ match: '', names: null }, found(13), range).patterns).toEqual([]);
+    expect(selectNames(plain, found(12), range).patterns).toEqual([undefined]);
+    expect(selectNames(plain, found(13), range).patterns).toEqual([]);
+  });
+
+  test('without a pattern, when all are asked for: all, up to 50', () => {
+    const asked = { ...plain, many: true };
+    expect(selectNames(asked, found(19), range)).toMatchObject({ patterns: [undefined], left: 0 });
+    expect(selectNames(asked, found(60), range)).toMatchObject({ names: { length: seriesMax }, left: 10 });
   });
 });
 
