@@ -124,8 +124,9 @@ function draw(now) {
 }
 
 /** @param {Shown} now */
-function countOf({ found }) {
+function countOf({ found, patternProblem }) {
   if (found.names.length === 0) return 'none';
+  if (patternProblem !== '') return `${found.names.length}, from before`;
   return found.more ? `the first ${found.names.length}` : `${found.names.length}`;
 }
 
