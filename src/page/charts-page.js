@@ -120,7 +120,9 @@ function draw(now) {
   const { summary, note } = describeShown(now, state, view.times.whole(service.now()).slice(11), refreshMs(now));
   messages.summary(summary);
   messages.note(note);
-  share.show(series.length === 0 ? undefined : { state, range, resolution, queries });
+  share.show(
+    series.length === 0 ? undefined : { state, range, resolution, queries, names: series.map(({ name }) => name) },
+  );
 }
 
 /** @param {Shown} now */

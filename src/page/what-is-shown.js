@@ -30,7 +30,9 @@ export function describeShown(shown, state, time, refreshMs) {
     isCut &&
       `Only the first ${seriesMax} metrics are shown: more lines cannot be told apart. Type more of the name, or pick some.`,
     isMore && !isCut && `Only some of what matches is shown: the list ends after ${found.names.length} names.`,
-    series.length > 0 && silent > 0 && `${silent} of the picked metrics ${silent === 1 ? 'has' : 'have'} nothing in this range.`,
+    series.length > 0 &&
+      silent > 0 &&
+      `${silent} of the picked metrics ${silent === 1 ? 'has' : 'have'} nothing in this range.`,
   ];
   return { summary, note: notes.filter(Boolean).join(' ') };
 }

@@ -91,11 +91,34 @@ describe('patterns of names', () => {
     expect(rows.map(({ name }) => name)).toEqual(names);
   });
 
-  test('of a name that is too long: its beginning', () => {
-    const name = '.'.repeat(255);
-    const [pattern = ''] = patternsOf([name]);
-    expect(Buffer.byteLength(pattern)).toBeLessThanOrEqual(256);
-    expect(new RegExp(pattern).test(name)).toBe(true);
+  test('of names that are too long for that: all of their length, and nothing twice', async () => {
+    const long = (end: string) => `dup${'.x'.repeat(100)}${end}`;
+    const longest = `${'.ü'.repeat(84)}..`;
+    const others = [long('.3'), long('.10'), long(''), `${'.ü'.repeat(84)}.`, '.'.repeat(254)];
+    const names = ['a', long('.1'), long('.2'), longest, '.'.repeat(255), 'b'];
+    const patterns = patternsOf(names);
+    expect(patterns).toHaveLength(6);
+    for (const pattern of patterns) expect(Buffer.byteLength(pattern)).toBeLessThanOrEqual(256);
+    const sql = `select name from unnest($1::text[]) with ordinality as given (name, place), unnest($2::text[]) as pattern
+      where name ~ pattern order by place`;
+    const rows = await runSql(await freshDatabaseUrl(), sql, [[...names, ...others], patterns]);
+    expect(rows.map(({ name }) => name)).toEqual(names);
+  });
+
+  test('match each name, however alike they are, and none of them in vain', () => {
+    const part = fc.constantFrom('.', 'x', '(', 'ü');
+    const name = fc
+      .array(part, { minLength: 3, maxLength: 3 })
+      .map((end) => `${'.a'.repeat(80)}${'.'.repeat(30)}${end.join('')}`);
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.oneof(name, text)), (names) => {
+        const patterns = patternsOf(names).map((pattern) => new RegExp(pattern, 'su'));
+        const matching = names.map((one) => patterns.filter((pattern) => pattern.test(one)));
+        expect(matching.filter(({ length }) => length === 0)).toEqual([]);
+        // There is a name for each that no other matches.
+        expect(new Set(matching.flatMap((some) => (some.length === 1 ? some : []))).size).toBe(patterns.length);
+      }),
+    );
   });
 });
 
