@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseTimeBound } from '../../src/domain/instant.ts';
 import { parseResolution } from '../../src/domain/resolution.ts';
 import { align, toSeries } from '../../src/page/columns.js';
 import { createTimeFormat, formatDuration, formatNumber, formatTick } from '../../src/page/format.js';
@@ -8,7 +7,7 @@ import { patternsOf } from '../../src/page/name-patterns.js';
 import { formatState, initialState, parseState, shownNames } from '../../src/page/page-state.js';
 import { backgrounds, colours, lookOf, seriesMax } from '../../src/page/palette.js';
 import { selectNames } from '../../src/page/selection.js';
-import { formatBound, parseBound, parseRange, resolutionFor, secondsOf } from '../../src/page/time-range.js';
+import { resolutionFor, secondsOf } from '../../src/page/time-range.js';
 import { freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
 
 const now = 1_355_202_750;
@@ -33,32 +32,6 @@ test('any state survives its address', () => {
   for (const asked of [{ match: 'a' }, { names: ['a'] }, { names: [] }])
     expect(parseState(formatState({ ...all, ...asked }))).toEqual({ ...initialState, ...asked });
   expect(parseState('?name=a&name=b&name=a').names).toEqual(['a', 'b']);
-});
-
-describe('a range that is typed', () => {
-  test.each([
-    ['-6h', '-6h', 'now'],
-    [' -2d  -1d ', '-2d', '-1d'],
-    ['-2d to -1d', '-2d', '-1d'],
-    ['-2d..now', '-2d', 'now'],
-    ['2012-12-11 05:12', '2012-12-11T05:12:00Z', 'now'],
-    ['2012-12-11 2012-12-12', '2012-12-11T00:00:00Z', '2012-12-12T00:00:00Z'],
-    ['2012-12-11T05:12:00Z 2012-12-11 06:12:30 UTC', '2012-12-11T05:12:00Z', '2012-12-11T06:12:30UTC'],
-    ['2012-12-11 05:12 +05:30 now', '2012-12-11T05:12:00+05:30', 'now'],
-  ])('%s', (typed, from, to) => {
-    expect(parseRange(typed)).toEqual({ from, to });
-    // The service understands it, and the page as the service does.
-    for (const bound of [from, to]) expect(parseBound(bound, now)).toBe(parseTimeBound(bound, now));
-    expect(parseBound(from, now)).toBeDefined();
-  });
-
-  test.each(['', '  ', '-1h -2h -3h'])('%j is none', (typed) => {
-    expect(parseRange(typed)).toBeUndefined();
-  });
-
-  test('what the page writes is what the service reads', () => {
-    expect(parseTimeBound(formatBound(now), now)).toBe(now);
-  });
 });
 
 test('the resolution is one that the service takes, and as fine as can be seen', () => {
