@@ -108,6 +108,8 @@ function bindRange(actions) {
       zone = timezone;
       const bounds = to === 'now' ? [from] : [from, to];
       input.value = bounds.map((bound) => showBound(bound, zone)).join(' ');
+      // Two instants with their offsets have room; what is longer is no range.
+      input.size = Math.min(Math.max(input.value.length, 22), 52);
       problem.hidden = true;
       for (const button of buttons) {
         button.setAttribute('aria-pressed', String(to === 'now' && button.dataset.from === from));

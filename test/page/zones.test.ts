@@ -27,6 +27,8 @@ test('times without a zone are of the zone that is chosen, and what the page wri
     expect(await range.inputValue()).toBe(`${inIndia(from)}+05:30 ${inIndia(to)}+05:30`);
   };
   await shows(end - 1_800, end);
+  // Both can be seen.
+  expect((await range.boundingBox())?.width).toBeGreaterThan(350);
 
   const box = await page.locator('.chart .u-over').first().boundingBox();
   if (!box) throw new Error('no chart');
