@@ -3,6 +3,9 @@
  * visitors, and a spell in which the database was slow and everything behind it too.
  */
 
+/** A pattern of the names to look at first: what was slow, and what felt it. */
+export const telltaleNames = 'query|router';
+
 /** Of each second, at the busiest. */
 const requestsMax = 3;
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Config, ConfigError } from '../config.ts';
-import { demoLines } from './demo-lines.ts';
+import { demoLines, telltaleNames } from './demo-lines.ts';
 import { nextSignal } from './next-signal.ts';
 import { parseOptions } from './parse-options.ts';
 import { createProgress } from './progress.ts';
@@ -64,7 +64,9 @@ async function send(url: URL, token: string | undefined, isOnce: boolean, signal
   }
   progress.clear();
   if (signal.aborted) return;
-  process.stdout.write(`sent an hour of logs; look at ${url.origin}/\n`);
+  process.stdout.write(
+    `sent an hour of logs; look at ${url.origin}/?${new URLSearchParams({ match: telltaleNames })}\n`,
+  );
   if (isOnce) return;
   process.stdout.write('more follow until Ctrl-C\n');
   while (!signal.aborted) {

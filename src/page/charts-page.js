@@ -16,6 +16,7 @@ import { createMessages } from './messages.js';
 import { createNamesList } from './names-list.js';
 import { formatState, parseState } from './page-state.js';
 import { createReader } from './reader.js';
+import { isUnasked } from './selection.js';
 import { createService, ServiceError } from './service.js';
 import { createShare } from './share.js';
 import { changeRange, formatBound, parseBound } from './time-range.js';
@@ -52,15 +53,16 @@ const reader = createReader(service, () => grid.width());
 
 /** @param {Partial<PageState>} part @param {boolean} isTypingNow */
 function change(part, isTypingNow = false) {
-  const next = { ...state, ...part };
-  const address = `${location.pathname}${formatState(next)}`;
-  if (formatState(next) !== formatState(state)) {
+  const query = formatState({ ...state, ...part });
+  const address = `${location.pathname}${query}`;
+  if (query !== formatState(state)) {
     // A pattern that is typed letter by letter is one step back.
     if (isTyping && isTypingNow) history.replaceState(null, '', address);
     else history.pushState(null, '', address);
   }
   isTyping = isTypingNow;
-  state = next;
+  // As it is to whoever comes by the address: what is of no use in it is not kept either.
+  state = parseState(query);
   show();
 }
 
@@ -110,7 +112,7 @@ function draw(now) {
   find('change-token', HTMLElement).hidden = true;
   messages.patternProblem(now.patternProblem);
   messages.missing(now.completeness);
-  list.show({ found: found.names, picked: picked, now: service.now() });
+  list.show({ found: found.names, picked: isUnasked(state, found) ? [] : picked, now: service.now() });
   setText(find('names-count', HTMLElement), countOf(now));
   const view = { ...range, stepSeconds, times: createTimeFormat(state.timezone), theme: themeNow() };
   grid.show(planCharts(series, state), view);
@@ -118,12 +120,15 @@ function draw(now) {
   const { summary, note } = describeShown(now, state, view.times.whole(service.now()).slice(11), refreshMs(now));
   messages.summary(summary);
   messages.note(note);
-  share.show(series.length === 0 ? undefined : { state, range, resolution, queries });
+  share.show(
+    series.length === 0 ? undefined : { state, range, resolution, queries, names: series.map(({ name }) => name) },
+  );
 }
 
 /** @param {Shown} now */
-function countOf({ found }) {
+function countOf({ found, patternProblem }) {
   if (found.names.length === 0) return 'none';
+  if (patternProblem !== '') return `${found.names.length}, from before`;
   return found.more ? `the first ${found.names.length}` : `${found.names.length}`;
 }
 

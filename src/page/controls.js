@@ -1,7 +1,7 @@
 import { labels } from './chart-plans.js';
 import { find, make, makeButton } from './elements.js';
 import { shownNames } from './page-state.js';
-import { parseRange, resolutionChoices } from './time-range.js';
+import { parseRange, resolutionChoices, showBound } from './time-range.js';
 
 /**
  * @typedef {import('./page-state.js').PageState} PageState
@@ -37,7 +37,7 @@ export function createControls(actions) {
       actions.change({ layout: input.value === 'overlaid' ? 'overlaid' : 'each' }),
     );
   }
-  find('pick-all', HTMLButtonElement).addEventListener('click', () => actions.change({ names: null }));
+  find('pick-all', HTMLButtonElement).addEventListener('click', () => actions.change({ names: null, many: true }));
   find('pick-none', HTMLButtonElement).addEventListener('click', () => actions.change({ names: [] }));
 
   return {
@@ -78,6 +78,7 @@ function bindMatch(actions) {
 function bindRange(actions) {
   const input = find('range', HTMLInputElement);
   const problem = find('range-problem', HTMLElement);
+  let zone = 'UTC';
   const buttons = presets.map((preset) =>
     makeButton(preset, () => actions.change({ from: `-${preset}`, to: 'now' }), {
       'aria-pressed': 'false',
@@ -87,9 +88,9 @@ function bindRange(actions) {
   find('presets', HTMLElement).append(...buttons);
   find('range-form', HTMLFormElement).addEventListener('submit', (event) => {
     event.preventDefault();
-    const range = parseRange(input.value);
+    const range = parseRange(input.value, zone);
     problem.hidden = range !== undefined;
-    problem.textContent = 'Expected one bound, such as -6h, or two: -2d -1d, or 2030-01-31T05:12:00Z now';
+    problem.textContent = 'Expected one bound, such as -6h, or two: -2d -1d, or 2030-01-31 05:12 now';
     if (range) actions.change(range);
   });
   /** @type {readonly (readonly [string, { by?: number, zoom?: number }])[]} */
@@ -103,8 +104,12 @@ function bindRange(actions) {
 
   return {
     /** @param {PageState} state */
-    show({ from, to }) {
-      input.value = to === 'now' ? from : `${from} ${to}`;
+    show({ from, to, timezone }) {
+      zone = timezone;
+      const bounds = to === 'now' ? [from] : [from, to];
+      input.value = bounds.map((bound) => showBound(bound, zone)).join(' ');
+      // Two instants with their offsets have room; what is longer is no range.
+      input.size = Math.min(Math.max(input.value.length, 22), 52);
       problem.hidden = true;
       for (const button of buttons) {
         button.setAttribute('aria-pressed', String(to === 'now' && button.dataset.from === from));

@@ -6,6 +6,7 @@
  * @typedef {object} PageState
  * @property {string} match The pattern that was typed.
  * @property {readonly string[] | null} names Those that are picked; null: all that match.
+ * @property {boolean} many All names are wanted, however many; of use only where `names` is null and `match` is ''.
  * @property {string} from As `GET /metrics` takes it.
  * @property {string} to
  * @property {string} resolution `auto`, or as `GET /metrics` takes it.
@@ -21,6 +22,7 @@ export const shownNames = /** @type {const} */ (['band', 'mean', 'median', 'perc
 export const initialState = /** @type {PageState} */ ({
   match: '',
   names: null,
+  many: false,
   from: '-1h',
   to: 'now',
   resolution: 'auto',
@@ -31,7 +33,7 @@ export const initialState = /** @type {PageState} */ ({
 
 /**
  * Reads the query of an address. What is left out or makes no sense is as at first; times and resolutions are for the
- * service to judge.
+ * service to judge. Of names that are there twice one is taken.
  *
  * @param {string} search
  * @returns {PageState}
@@ -40,12 +42,15 @@ export function parseState(search) {
   const query = new URLSearchParams(search);
   const text = (/** @type {'match' | 'from' | 'to' | 'resolution' | 'timezone'} */ key) =>
     query.get(key) || initialState[key];
-  const names = query.getAll('name');
+  const names = [...new Set(query.getAll('name'))];
+  const match = text('match');
+  const isPicked = names.length > 0 || query.get('pick') === 'none';
   const shown = query.get('show')?.split(',');
   const statistics = shown ? shownNames.filter((name) => shown.includes(name)) : initialState.statistics;
   return {
-    match: text('match'),
-    names: names.length > 0 || query.get('pick') === 'none' ? names : null,
+    match,
+    names: isPicked ? names : null,
+    many: !isPicked && match === '' && query.get('pick') === 'all',
     from: text('from'),
     to: text('to'),
     resolution: text('resolution'),
@@ -67,6 +72,7 @@ export function formatState(state) {
   }
   if (state.statistics.join() !== initialState.statistics.join()) query.set('show', state.statistics.join());
   if (state.names?.length === 0) query.set('pick', 'none');
+  if (state.names === null && state.match === '' && state.many) query.set('pick', 'all');
   for (const name of state.names ?? []) query.append('name', name);
   const text = query.toString();
   return text === '' ? '' : `?${text}`;

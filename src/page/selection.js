@@ -21,22 +21,33 @@ import { seriesMax } from './palette.js';
 const unaskedMax = 12;
 
 /**
- * @param {Pick<PageState, 'match' | 'names'>} state
+ * Whether nothing was picked, typed or asked for, and there is too much to show it all the same.
+ *
+ * @param {Pick<PageState, 'match' | 'names' | 'many'>} state
+ * @param {Found} found
+ */
+export function isUnasked({ match, names, many }, found) {
+  return names === null && match === '' && !many && (found.more || found.names.length > unaskedMax);
+}
+
+/**
+ * @param {Pick<PageState, 'match' | 'names' | 'many'>} state
  * @param {Found} found
  * @param {{ from: number, to: number } | undefined} range Undefined: the page does not know it.
  * @returns {Selection}
  */
-export function selectNames({ match, names: picked }, found, range) {
-  const isUnasked = picked === null && match === '' && (found.more || found.names.length > unaskedMax);
-  const chosen = isUnasked ? [] : (picked ?? found.names.map(({ name }) => name));
+export function selectNames(state, found, range) {
+  const { match, names: picked } = state;
+  const isOpen = isUnasked(state, found);
+  const chosen = isOpen ? [] : (picked ?? found.names.map(({ name }) => name));
   const spans = new Map(found.names.map((span) => [span.name, span]));
   const inRange = chosen.filter((name) => {
     const span = spans.get(name);
     return !span || !range || (span.last >= range.from && span.first <= range.to);
   });
   const names = inRange.slice(0, seriesMax);
-  const left = inRange.length - names.length + (picked === null && !isUnasked && found.more ? 1 : 0);
-  if (picked === null && !isUnasked && left === 0) {
+  const left = inRange.length - names.length + (picked === null && !isOpen && found.more ? 1 : 0);
+  if (picked === null && !isOpen && left === 0) {
     return { names, patterns: chosen.length === 0 ? [] : [match === '' ? undefined : match], left, isWhole: true };
   }
   return { names, patterns: patternsOf(names), left, isWhole: false };

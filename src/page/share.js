@@ -10,6 +10,7 @@ import { formatBound } from './time-range.js';
  * @property {{ from: number, to: number }} range Unix seconds.
  * @property {string} resolution The one that was chosen.
  * @property {readonly URLSearchParams[]} queries What gives its data.
+ * @property {readonly string[]} names Of the metrics that are shown.
  */
 
 /** Text as one word of a POSIX shell. @param {string} text */
@@ -78,8 +79,8 @@ export function createShare(service, onError, onIncomplete) {
     const answers = await Promise.all((shared?.queries ?? []).map((query) => readCsv(service, query)));
     const incomplete = answers.find(({ completeness }) => !completeness.complete);
     if (incomplete) onIncomplete(incomplete.completeness);
-    // Each begins with the same header line.
-    const text = answers.map(({ csv }, index) => (index === 0 ? csv : csv.slice(csv.indexOf('\n') + 1))).join('');
+    const tables = answers.map(({ csv }) => csv);
+    const text = joinTables(tables, shared?.names ?? []);
     const url = URL.createObjectURL(new Blob([text], { type: 'text/csv' }));
     const name = `m2pg-${formatBound(shared?.range.from ?? 0).replaceAll(':', '')}.csv`;
     make('a', { href: url, download: name }).click();
@@ -96,6 +97,32 @@ export function createShare(service, onError, onIncomplete) {
       setText(curl, next ? curlLines(next.queries, { base, hasToken: service.hasToken() }) : '');
     },
   };
+}
+
+/**
+ * Tables of the service as one, of some metrics only and each of them once: a pattern of a long name may match others too.
+ *
+ * @param {readonly string[]} tables Each begins with the same header line.
+ * @param {readonly string[]} names
+ */
+function joinTables(tables, names) {
+  // The service writes an apostrophe before what a spreadsheet would take for a formula.
+  const left = new Set(names.flatMap((name) => [name, `'${name}`]));
+  const [header = ''] = tables[0]?.split(/(?<=\n)/, 1) ?? [];
+  const rows = tables.flatMap((table) => {
+    // No name holds the end of a line.
+    const all = table.split(/(?<=\n)/).slice(1);
+    const own = all.map((row) => ({ row, name: nameOf(row) })).filter(({ name }) => left.has(name));
+    for (const { name } of own) left.delete(name);
+    return own.map(({ row }) => row);
+  });
+  return header + rows.join('');
+}
+
+/** The first cell. @param {string} row */
+function nameOf(row) {
+  const [, quoted, plain = ''] = /^(?:"((?:[^"]|"")*)"|([^,]*)),/.exec(row) ?? [];
+  return quoted?.replaceAll('""', '"') ?? plain;
 }
 
 /** @param {import('./service.js').Service} service @param {URLSearchParams} query */

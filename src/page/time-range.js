@@ -1,3 +1,5 @@
+import { createTimeFormat } from './format.js';
+
 /** Seconds of what a relative time is told in. @type {Readonly<Record<string, number>>} */
 const unitSeconds = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 };
 
@@ -19,27 +21,74 @@ export function parseBound(text, now) {
 }
 
 /**
- * Reads what was typed as a range: one bound, which lasts until now, or two, with a space, `to` or `..` between them.
+ * Reads what was typed as a range: one bound, which lasts until now, or two, with a space, `to` or `..` between them. A date
+ * or a time without a zone is read in that which is chosen, as the axes show it.
  *
  * @param {string} text
- * @returns {{ from: string, to: string } | undefined} Undefined: nothing was typed, or more than two bounds.
+ * @param {string} timezone IANA name.
+ * @returns {{ from: string, to: string } | undefined} Instants in UTC, or as they were typed. Undefined: nothing was typed, or more
+ *   than two bounds.
  */
-export function parseRange(text) {
+export function parseRange(text, timezone) {
   // A date and a time may have a space between them, and a time and its zone.
   const whole = text.trim().replace(/(\d{4}-\d\d-\d\d) (\d\d:\d\d)/g, '$1T$2');
   const [from, to = 'now', ...more] = whole
     .replace(/ +(UTC|[+-]\d\d:?\d\d)/gi, '$1')
     .split(/\s+to\s+|\s*\.\.\s*|\s+/)
     .filter((part) => part !== '')
-    .map(withZone);
+    .map((bound) => inUtc(bound, timezone));
   return from === undefined || more.length > 0 ? undefined : { from, to };
 }
 
-/** The service wants seconds and a zone; a person leaves them out. @param {string} bound */
-function withZone(bound) {
-  const [, day, time] = /^(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d)?))?$/i.exec(bound) ?? [];
-  if (day === undefined) return bound.replace(/(T\d\d:\d\d)(?=Z|UTC|[+-]|$)/i, '$1:00');
-  return `${day}T${(time ?? '00:00').padEnd(8, ':00')}Z`;
+/** The service wants seconds and a zone; a person leaves them out. @param {string} bound @param {string} timezone */
+function inUtc(bound, timezone) {
+  const dated = /^(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d)?)(Z|UTC|[+-]\d\d(?::?\d\d)?)?)?$/i;
+  const [, day, time = '', zone] = dated.exec(bound) ?? [];
+  if (day === undefined) return bound;
+  const clock = `${day}T${(time || '00:00').padEnd(8, ':00')}`;
+  const local = parseBound(`${clock}Z`, 0) ?? -1;
+  const seconds = zone ? parseBound(clock + zone, 0) : instantOf(local, timezone);
+  // What is in no calendar, or too long ago, the service refuses.
+  const isDate = local >= 0 && formatBound(local) === `${clock}Z`;
+  return isDate && seconds !== undefined ? formatBound(seconds) : `${clock}${zone ?? 'Z'}`;
+}
+
+/**
+ * The instant at which the clocks of a zone show a time. As calendars do (RFC 5545, 3.3.5): where they are set back they
+ * show it twice, and the first is taken; who means the second types its offset. Where they are set forward they skip it, and
+ * it is as long after the change as it says: 02:30 is then what they show as 03:30. A day of two midnights, or of none, begins
+ * where that of the service does.
+ *
+ * @param {number} local What they show, as seconds from 1970 on as if there were no zones.
+ * @param {string} timezone
+ */
+function instantOf(local, timezone) {
+  // No clock is a day from UTC, so these are before and after any change that matters.
+  const [early, late] = [local - 86_400, local + 86_400].map((near) => local - aheadAt(near, timezone));
+  const found = [early, late].find((instant = 0) => instant + aheadAt(instant, timezone) === local);
+  return found ?? early ?? local;
+}
+
+/** How far the clocks of a zone are ahead of UTC, in seconds. @param {number} seconds An instant. @param {string} timezone */
+function aheadAt(seconds, timezone) {
+  return Date.parse(`${createTimeFormat(timezone).whole(seconds).replace(' ', 'T')}Z`) / 1000 - Math.floor(seconds);
+}
+
+/**
+ * A bound as the field shows it: an instant as the clocks of a zone do, with how far they are ahead, so that it means the same
+ * in any zone. What is no whole second, or no instant, is left as it is.
+ *
+ * @param {string} bound
+ * @param {string} timezone
+ */
+export function showBound(bound, timezone) {
+  const seconds = /^\d{4}-/.test(bound) ? parseBound(bound, 0) : undefined;
+  if (seconds === undefined || !Number.isInteger(seconds)) return bound;
+  const ahead = aheadAt(seconds, timezone);
+  // Long ago clocks were not set by whole minutes, which nobody could write as an offset.
+  if (ahead === 0 || ahead % 60 !== 0) return formatBound(seconds);
+  const offset = formatBound(Math.abs(ahead)).slice(11, 16);
+  return formatBound(seconds + ahead).replace('Z', `${ahead < 0 ? '-' : '+'}${offset}`);
 }
 
 /**

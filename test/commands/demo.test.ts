@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { demoLines } from '../../src/commands/demo-lines.ts';
+import { demoLines, telltaleNames } from '../../src/commands/demo-lines.ts';
 import { valuesOf } from '../../src/http/receivers/logs/observations.ts';
 import { linesOf } from '../../src/http/receivers/logs/syslog-frames.ts';
 import { createRandom } from '../../torture/random.ts';
@@ -21,6 +21,15 @@ test('the lines of the demonstration are frames, nothing of them is broken, and 
     'problem' in line ? [line] : [...valuesOf(line, { prefix: undefined, sourcePrefix: undefined })],
   );
   expect(found.filter((value) => 'problem' in value)).toEqual([]);
+  const names = new Set(found.flatMap((value) => ('name' in value ? [value.name] : [])));
+  // As many as the page shows well at once, of those that it would show none of unasked.
+  expect([...names].filter((name) => new RegExp(telltaleNames).test(name)).sort()).toEqual([
+    'db.query;source=web.1',
+    'db.query;source=web.2',
+    'router.bytes',
+    'router.connect',
+    'router.service',
+  ]);
   const meanOf = (from: number, until: number) => {
     const part = demoLines(begun + from, begun + until, begun, createRandom(1).next);
     const values = [...linesOf(Buffer.from(part))].flatMap((line) =>
@@ -40,7 +49,7 @@ describe('m2pg demo', () => {
     const { code, stdout } = await runToEnd(['demo', '--once'], [url], { env: { PORT: '0', HOST: '127.0.0.1' } });
     expect([code, stdout]).toEqual([
       0,
-      expect.stringMatching(/^sent an hour of logs; look at http:\/\/localhost:\d+\/$/m),
+      expect.stringMatching(/^sent an hour of logs; look at http:\/\/localhost:\d+\/\?match=query%7Crouter$/m),
     ]);
     const service = await startService({ env: databaseUrls([url]) });
     expect((await read(service, { name: '^db\\.query;', from: '-2h', resolution: 'hour' })).count).toBeGreaterThan(

@@ -100,12 +100,3 @@ describe('a file of the pages', () => {
     expect((await app.request(`/page/${file}`)).status).toBe(404);
   });
 });
-
-test('all that the page of charts loads is small', async () => {
-  const html = await (await app.request('/')).text();
-  let bytes = 0;
-  for (const path of new Set(['/', ...loadedBy(html)])) {
-    bytes += (await (await app.request(path, { headers: { 'Accept-Encoding': 'gzip' } })).bytes()).length;
-  }
-  expect(bytes).toBeLessThan(60_000);
-});

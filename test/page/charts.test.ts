@@ -33,6 +33,35 @@ test('shows at once which names match what is typed, and their charts; each can 
   await eventually(async () => expect(await titles(page)).toEqual(['db.latency', 'web.latency']));
 });
 
+test('where there are many names, none is picked until somebody does: one, or all, of which 50 are shown', async () => {
+  const { page } = await open('/');
+  await page.getByText('There are 56 metrics: type a part of a name, or pick names from the list.').waitFor();
+  const checked = page.locator('#names input:checked');
+  expect([await checked.count(), await titles(page)]).toEqual([0, []]);
+  await page.getByRole('checkbox', { name: 'web.errors' }).check();
+  await eventually(async () => expect(await titles(page)).toEqual(['web.errors']));
+  expect([await checked.count(), stateOf(page).getAll('name')]).toEqual([1, ['web.errors']]);
+  const untilAll = async () => {
+    await page.getByText('Only the first 50 metrics are shown').waitFor();
+    await eventually(async () => expect((await titles(page)).length).toBe(50));
+    expect(await checked.count()).toBe(56);
+  };
+  await page.getByRole('button', { name: 'All that match' }).click();
+  await untilAll();
+  await page.goBack();
+  await page.goBack();
+  await page.getByRole('button', { name: 'Show the first 50' }).click();
+  await untilAll();
+  await page.reload();
+  await untilAll();
+  // A pattern that is typed and taken back again asks for less, not for all.
+  await page.getByLabel('Metric names that match').fill('web');
+  await eventually(async () => expect(await titles(page)).toEqual(['web.errors', 'web.latency']));
+  await page.getByLabel('Metric names that match').fill('');
+  await page.getByText('There are 56 metrics').waitFor();
+  expect(await checked.count()).toBe(0);
+});
+
 test('takes a range by preset, as text, by a drag on a chart, and the back button undoes it', async () => {
   const { page, reads } = await open('/?match=web');
   await page.locator('.chart canvas').first().waitFor();

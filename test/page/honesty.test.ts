@@ -6,7 +6,8 @@ const browser = useBrowser();
 
 const hostileName = '<img src=x onerror="document.title=1"><script>document.title=2</script>&amp;';
 const silent = { name: 'silent', bucket: Math.floor(Date.now() / 1000) - 7_200, value: 5 };
-const service = browser.shared({ summaries: [...minutesOf(['web.latency', hostileName]), silent] });
+const older = { ...silent, name: 'silent.longer', bucket: silent.bucket - 86_400, value: 7 };
+const service = browser.shared({ summaries: [...minutesOf(['web.latency', hostileName]), silent, older] });
 
 test('an incomplete answer is shown as such, with the database that did not answer, until it does', async () => {
   const { page, proxies } = await browser.start({
@@ -92,10 +93,46 @@ test('where nothing matches, or there is nothing in the range, the page says wha
   await page.getByRole('heading', { name: 'No metric matches latensy' }).waitFor();
   await page.getByRole('button', { name: 'Show all names' }).click();
   await page.getByRole('heading', { name: 'web.latency' }).waitFor();
-  await page.getByLabel('Metric names that match').fill('silent');
+  await page.getByLabel('Metric names that match').fill('silent$');
   await page.getByRole('heading', { name: 'Nothing in this range' }).waitFor();
   await page.getByRole('button', { name: 'Show the hour in which the last came' }).click();
   await eventually(async () => expect(await page.locator('.chart .value').allTextContents()).toEqual(['5', '5']));
+});
+
+test('what is picked and has nothing in the range is not taken for nothing picked; the way leads to its own latest', async () => {
+  const showLast = async (path: string) => {
+    const { page } = await browser.open(await service(), { path });
+    await page.getByRole('heading', { name: 'Nothing in this range' }).waitFor();
+    await page.getByRole('button', { name: 'Show the hour in which the last came' }).click();
+    return page;
+  };
+  // Also where the list does not hold it, so that the page does not know yet when it ended.
+  for (const path of ['/?name=silent.longer', '/?name=silent.longer&match=web']) {
+    const page = await showLast(path);
+    await eventually(async () => expect(await page.locator('.chart .value').allTextContents()).toEqual(['7', '7']));
+  }
+  const page = await showLast('/?name=silent.never&match=web&to=-1m');
+  await page.getByRole('alert').getByText('Nothing has ever come of what is picked.').waitFor();
+  await page.goto(new URL('/?name=web.latency&name=silent.longer', page.url()).href);
+  await page.getByText('1 of the picked metrics has nothing in this range.').waitFor();
+});
+
+test('while a pattern is wrong, nothing is said of what it would find', async () => {
+  const { page } = await browser.open(await service(), { path: '/?match=[ab' });
+  await page.getByRole('heading', { name: 'That is no pattern yet' }).waitFor();
+  await page.locator('#match-problem').waitFor();
+  expect([await page.locator('#note').isVisible(), await page.locator('#names-count').textContent()]).toEqual([
+    false,
+    'none',
+  ]);
+  await page.getByLabel('Metric names that match').fill('web');
+  await page.getByText('1 metric,').waitFor();
+  await page.getByLabel('Metric names that match').fill('web[');
+  await page.locator('#match-problem').waitFor();
+  expect([await page.locator('#note').isVisible(), await page.locator('#names-count').textContent()]).toEqual([
+    false,
+    '1, from before',
+  ]);
 });
 
 test('a name is text, whatever it looks like, and no script but the own ones can run', async () => {

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseTimeBound } from '../../src/domain/instant.ts';
 import { parseResolution } from '../../src/domain/resolution.ts';
 import { align, toSeries } from '../../src/page/columns.js';
 import { createTimeFormat, formatDuration, formatNumber, formatTick } from '../../src/page/format.js';
@@ -8,7 +7,7 @@ import { patternsOf } from '../../src/page/name-patterns.js';
 import { formatState, initialState, parseState, shownNames } from '../../src/page/page-state.js';
 import { backgrounds, colours, lookOf, seriesMax } from '../../src/page/palette.js';
 import { selectNames } from '../../src/page/selection.js';
-import { formatBound, parseBound, parseRange, resolutionFor, secondsOf } from '../../src/page/time-range.js';
+import { resolutionFor, secondsOf } from '../../src/page/time-range.js';
 import { freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
 
 const now = 1_355_202_750;
@@ -18,6 +17,7 @@ test('any state survives its address', () => {
   const state = fc.record({
     match: text,
     names: fc.option(fc.uniqueArray(text)),
+    many: fc.constant(false),
     from: text,
     to: text,
     resolution: text,
@@ -27,32 +27,11 @@ test('any state survives its address', () => {
   });
   fc.assert(fc.property(state, (given) => void expect(parseState(formatState(given))).toEqual(given)));
   expect(formatState(initialState)).toBe('');
-});
-
-describe('a range that is typed', () => {
-  test.each([
-    ['-6h', '-6h', 'now'],
-    [' -2d  -1d ', '-2d', '-1d'],
-    ['-2d to -1d', '-2d', '-1d'],
-    ['-2d..now', '-2d', 'now'],
-    ['2012-12-11 05:12', '2012-12-11T05:12:00Z', 'now'],
-    ['2012-12-11 2012-12-12', '2012-12-11T00:00:00Z', '2012-12-12T00:00:00Z'],
-    ['2012-12-11T05:12:00Z 2012-12-11 06:12:30 UTC', '2012-12-11T05:12:00Z', '2012-12-11T06:12:30UTC'],
-    ['2012-12-11 05:12 +05:30 now', '2012-12-11T05:12:00+05:30', 'now'],
-  ])('%s', (typed, from, to) => {
-    expect(parseRange(typed)).toEqual({ from, to });
-    // The service understands it, and the page as the service does.
-    for (const bound of [from, to]) expect(parseBound(bound, now)).toBe(parseTimeBound(bound, now));
-    expect(parseBound(from, now)).toBeDefined();
-  });
-
-  test.each(['', '  ', '-1h -2h -3h'])('%j is none', (typed) => {
-    expect(parseRange(typed)).toBeUndefined();
-  });
-
-  test('what the page writes is what the service reads', () => {
-    expect(parseTimeBound(formatBound(now), now)).toBe(now);
-  });
+  const all = { ...initialState, many: true };
+  expect(parseState(formatState(all))).toEqual(all);
+  for (const asked of [{ match: 'a' }, { names: ['a'] }, { names: [] }])
+    expect(parseState(formatState({ ...all, ...asked }))).toEqual({ ...initialState, ...asked });
+  expect(parseState('?name=a&name=b&name=a').names).toEqual(['a', 'b']);
 });
 
 test('the resolution is one that the service takes, and as fine as can be seen', () => {
@@ -85,11 +64,34 @@ describe('patterns of names', () => {
     expect(rows.map(({ name }) => name)).toEqual(names);
   });
 
-  test('of a name that is too long: its beginning', () => {
-    const name = '.'.repeat(255);
-    const [pattern = ''] = patternsOf([name]);
-    expect(Buffer.byteLength(pattern)).toBeLessThanOrEqual(256);
-    expect(new RegExp(pattern).test(name)).toBe(true);
+  test('of names that are too long for that: all of their length, and nothing twice', async () => {
+    const long = (end: string) => `dup${'.x'.repeat(100)}${end}`;
+    const longest = `${'.ü'.repeat(84)}..`;
+    const others = [long('.3'), long('.10'), long(''), `${'.ü'.repeat(84)}.`, '.'.repeat(254)];
+    const names = ['a', long('.1'), long('.2'), longest, '.'.repeat(255), 'b'];
+    const patterns = patternsOf(names);
+    expect(patterns).toHaveLength(6);
+    for (const pattern of patterns) expect(Buffer.byteLength(pattern)).toBeLessThanOrEqual(256);
+    const sql = `select name from unnest($1::text[]) with ordinality as given (name, place), unnest($2::text[]) as pattern
+      where name ~ pattern order by place`;
+    const rows = await runSql(await freshDatabaseUrl(), sql, [[...names, ...others], patterns]);
+    expect(rows.map(({ name }) => name)).toEqual(names);
+  });
+
+  test('match each name, however alike they are, and none of them in vain', () => {
+    const part = fc.constantFrom('.', 'x', '(', 'ü');
+    const name = fc
+      .array(part, { minLength: 3, maxLength: 3 })
+      .map((end) => `${'.a'.repeat(80)}${'.'.repeat(30)}${end.join('')}`);
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.oneof(name, text)), (names) => {
+        const patterns = patternsOf(names).map((pattern) => new RegExp(pattern, 'su'));
+        const matching = names.map((one) => patterns.filter((pattern) => pattern.test(one)));
+        expect(matching.filter(({ length }) => length === 0)).toEqual([]);
+        // There is a name for each that no other matches.
+        expect(new Set(matching.flatMap((some) => (some.length === 1 ? some : []))).size).toBe(patterns.length);
+      }),
+    );
   });
 });
 
@@ -99,7 +101,8 @@ describe('which names are shown', () => {
     more,
   });
   const range = { from: 150, to: 300 };
-  const all = { match: 'n', names: null };
+  const all = { match: 'n', names: null, many: false };
+  const plain = { ...all, match: '' };
 
   test('all that match, by one pattern, up to 50', () => {
     expect(selectNames(all, found(seriesMax), range)).toMatchObject({ patterns: ['n'], left: 0, isWhole: true });
@@ -109,19 +112,25 @@ describe('which names are shown', () => {
   });
 
   test('those that are picked, also where they do not match', () => {
-    expect(selectNames({ match: 'n', names: ['other', 'n1'] }, found(3), range)).toMatchObject({
+    expect(selectNames({ ...all, names: ['other', 'n1'] }, found(3), range)).toMatchObject({
       names: ['other', 'n1'],
       patterns: ['^(other|n1)$'],
     });
   });
 
   test('none that have nothing in the range', () => {
-    expect(selectNames({ match: '', names: ['n1'] }, found(3), { from: 201, to: 300 }).names).toEqual([]);
+    expect(selectNames({ ...plain, names: ['n1'] }, found(3), { from: 201, to: 300 }).names).toEqual([]);
   });
 
   test('without a pattern: all when they are few, else none', () => {
-    expect(selectNames({ match: '', names: null }, found(12), range).patterns).toEqual([undefined]);
-    expect(selectNames({ match: '', names: null }, found(13), range).patterns).toEqual([]);
+    expect(selectNames(plain, found(12), range).patterns).toEqual([undefined]);
+    expect(selectNames(plain, found(13), range).patterns).toEqual([]);
+  });
+
+  test('without a pattern, when all are asked for: all, up to 50', () => {
+    const asked = { ...plain, many: true };
+    expect(selectNames(asked, found(19), range)).toMatchObject({ patterns: [undefined], left: 0 });
+    expect(selectNames(asked, found(60), range)).toMatchObject({ names: { length: seriesMax }, left: 10 });
   });
 });
 

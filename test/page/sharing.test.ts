@@ -13,7 +13,9 @@ const TOKENS = `write:write-0123456789abcdef,read:${read}`;
 const link =
   '/?match=lat.ncy&name=web.latency&name=it%27s+%24HOME&from=-30m&resolution=5m&show=band,count&layout=overlaid';
 const names = ['db.latency', 'web.latency', "it's $HOME"];
-const openService = browser.shared({ summaries: minutesOf(names) });
+/** Longer than a pattern can say to the letter; the last is what such a pattern takes for the first. */
+const long = ['.1', '.2', '-1'].map((end) => `"=dup"${'.x'.repeat(100)}${end}`);
+const openService = browser.shared({ summaries: minutesOf([...names, ...long]) });
 const closedService = browser.shared({ summaries: minutesOf(names), env: { TOKENS } });
 
 test('a link shows somebody else the same thing', async () => {
@@ -78,6 +80,27 @@ describe.each([
     expect(lines).toHaveLength(1 + buckets.reduce((sum, { count }) => sum + count.length, 0));
     expect(lines[1]).toMatch(/^it's \$HOME,\d+,/);
   });
+});
+
+test('what is picked is saved once, and nothing else, also where its pattern matches more', async () => {
+  const [first = '', second = ''] = long;
+  const picked = [first, second, 'db.latency'].map((name) => `name=${encodeURIComponent(name)}`).join('&');
+  const { page, reads } = await browser.open(await openService(), { path: `/?${picked}&resolution=hour` });
+  await eventually(async () =>
+    expect(await page.locator('.chart h3').allTextContents()).toEqual([first, second, 'db.latency']),
+  );
+  const patterns = reads.map((read) => read.get('name'));
+  expect(new Set(patterns).size).toBe(patterns.length);
+  await page.getByText('Share and export').click();
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Save as CSV' }).click(),
+  ]);
+  const rows = (await readFile(await download.path(), 'utf8')).trimEnd().split('\r\n').slice(1);
+  const keys = rows.map((row) => row.split(',', 2).join());
+  expect(new Set(keys).size).toBe(keys.length);
+  const cells = [first, second].map((name) => `"${name.replaceAll('"', '""')}"`);
+  expect(new Set(rows.map((row) => row.split(',', 1)[0]))).toEqual(new Set([...cells, 'db.latency']));
 });
 
 test('a service with tokens is asked with the one that the person gives, once, and it is kept for the tab only', async () => {
