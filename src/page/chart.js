@@ -129,13 +129,15 @@ function valueText({ units }, value) {
 /** @param {uPlot} plot @param {string} key @returns {boolean} Whether the key means anything here. */
 function moveCursor(plot, key) {
   const times = plot.data[0];
+  // The first day may begin before the range.
+  const first = times.findIndex((time) => time >= (plot.scales.x?.min ?? 0));
   const last = times.length - 1;
-  const now = plot.cursor.idx ?? (key === 'ArrowRight' ? -1 : last + 1);
+  const now = plot.cursor.idx ?? (key === 'ArrowRight' ? first - 1 : last + 1);
   /** @type {Readonly<Record<string, number>>} */
-  const targets = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: last, Escape: -1 };
+  const targets = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: first, End: last, Escape: first };
   const target = targets[key];
-  if (target === undefined || last < 0) return false;
-  const index = Math.min(Math.max(target, 0), last);
+  if (target === undefined || first < 0) return false;
+  const index = Math.min(Math.max(target, first), last);
   const left = key === 'Escape' ? -10 : plot.valToPos(times[index] ?? 0, 'x');
   plot.setCursor({ left, top: key === 'Escape' ? -10 : 10 });
   return true;

@@ -115,10 +115,22 @@ function draw(now) {
   const view = { ...range, stepSeconds, times: createTimeFormat(state.timezone), theme: themeNow() };
   grid.show(planCharts(series, state), view);
   showEmpty(now, state, { messages, change, service });
-  const { summary, note } = describeShown(now, state, view.times.whole(service.now()).slice(11), refreshMs(now));
+  const { summary, note } = describeShown(
+    { ...now, resolution: spacingOf(now) },
+    state,
+    view.times.whole(service.now()).slice(11),
+    refreshMs(now),
+  );
   messages.summary(summary);
   messages.note(note);
   share.show(series.length === 0 ? undefined : { state, range, resolution, queries });
+}
+
+/** How far points are apart: as they are read, or as they came where that is farther. @param {Shown} now */
+function spacingOf({ series, resolution, stepSeconds }) {
+  const width = Math.min(...series.map(({ widthSeconds }) => widthSeconds));
+  if (series.length === 0 || width <= stepSeconds) return resolution;
+  return width % 60 === 0 ? `${width / 60}m` : `${width}s`;
 }
 
 /** @param {Shown} now */

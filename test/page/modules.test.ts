@@ -153,8 +153,8 @@ describe('columns', () => {
     expect(toSeries({ ...given, units: 'ms' }).units).toBe('ms');
   });
 
-  test('count and sum of a bucket that is not over are left out', () => {
-    const { count, sum, mean } = toSeries(metric(0, 60), 59).values;
+  test('count and sum of a bucket that is not whole are left out', () => {
+    const { count, sum, mean } = toSeries(metric(0, 60), (bucket) => bucket < 60).values;
     expect([count, sum, mean]).toEqual([
       [2, null],
       [4, null],
