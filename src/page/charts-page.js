@@ -8,7 +8,7 @@
  */
 
 import { createChartGrid } from './chart-grid.js';
-import { planCharts } from './chart-plans.js';
+import { isWide, planCharts } from './chart-plans.js';
 import { createControls } from './controls.js';
 import { find, setText } from './elements.js';
 import { createTimeFormat } from './format.js';
@@ -48,7 +48,7 @@ const grid = createChartGrid(find('charts', HTMLElement), {
 const list = createNamesList(find('names', HTMLElement), (names) => change({ names }));
 const controls = createControls({ change, move });
 const share = createShare(service, tellError, messages.missing);
-const reader = createReader(service, () => grid.width());
+const reader = createReader(service, (metrics) => grid.width(isWide(metrics, state)));
 
 /** @param {Partial<PageState>} part @param {boolean} isTypingNow */
 function change(part, isTypingNow = false) {
@@ -113,7 +113,7 @@ function draw(now) {
   list.show({ found: found.names, picked: picked, now: service.now() });
   setText(find('names-count', HTMLElement), countOf(now));
   const view = { ...range, stepSeconds, times: createTimeFormat(state.timezone), theme: themeNow() };
-  grid.show(planCharts(series, state), view);
+  grid.show(planCharts(series, state), isWide(series.length, state), view);
   showEmpty(now, state, { messages, change, service });
   const { summary, note } = describeShown(
     { ...now, resolution: spacingOf(now) },

@@ -40,7 +40,7 @@ const everything = { complete: true, outcomes: [] };
  * Reads what a state asks for.
  *
  * @param {Service} service
- * @param {() => number} width Of a chart, in pixels.
+ * @param {(metrics: number) => number} width Of a chart in pixels, where so many metrics are shown.
  */
 export function createReader(service, width) {
   /** @type {{ match: string, atMs: number, names: FoundNames } | undefined} */
@@ -67,9 +67,11 @@ export function createReader(service, width) {
       const now = service.now();
       const [from, to] = [parseBound(state.from, now), parseBound(state.to, now)];
       const range = from === undefined || to === undefined ? undefined : { from, to };
-      const resolution =
-        state.resolution === 'auto' ? resolutionFor(range ? range.to - range.from : 3_600, width()) : state.resolution;
       const selection = selectNames(state, found, range);
+      const resolution =
+        state.resolution === 'auto'
+          ? resolutionFor(range ? range.to - range.from : 3_600, width(selection.names.length))
+          : state.resolution;
       // What the page does not understand, the service judges.
       const stepSeconds = stepOf(resolution);
       const start = range ? wholeStart(range.from, stepSeconds) : Number.NEGATIVE_INFINITY;
