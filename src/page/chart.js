@@ -53,8 +53,12 @@ export function createChart(firstPlan, firstView, actions) {
     if (isByKeyboard) setText(spoken, `${time}: ${legend.element.innerText}`);
   };
 
-  const options = plotOptions(plan, () => view, { cursor: read, zoom: actions.zoom }, 320);
-  const plot = new uPlot(options, align(plan.lines, view.stepSeconds), holder);
+  const on = { cursor: read, zoom: actions.zoom, leave: leaveWith(element) };
+  const plot = new uPlot(
+    plotOptions(plan, () => view, on, 320),
+    align(plan.lines, view.stepSeconds),
+    holder,
+  );
   read(plot);
 
   holder.addEventListener('keydown', (event) => {
@@ -70,8 +74,11 @@ export function createChart(firstPlan, firstView, actions) {
     update(nextPlan, nextView) {
       if (!isSameForm(plan, nextPlan) || nextView.theme !== view.theme || nextView.times.zone !== view.times.zone)
         return false;
+      // Where nobody points at a place, it is the instant that stays.
+      const held = document.querySelector('.u-over:hover') ? undefined : plot.data[0][plot.cursor.idx ?? -1];
       [plan, view] = [nextPlan, nextView];
-      plot.setData(align(plan.lines, view.stepSeconds));
+      plot.batch(() => plot.setData(align(plan.lines, view.stepSeconds)));
+      if (held !== undefined) plot.setCursor({ left: plot.valToPos(held, 'x'), top: plot.cursor.top ?? 0 });
       read(plot);
       return true;
     },
@@ -83,6 +90,20 @@ export function createChart(firstPlan, firstView, actions) {
       plot.destroy();
       element.remove();
     },
+  };
+}
+
+/**
+ * What is read stays while the pointer is anywhere in the chart: a long legend must be scrolled to be read.
+ *
+ * @param {HTMLElement} chart
+ * @returns {uPlot.Cursor.MouseListenerFactory}
+ */
+function leaveWith(chart) {
+  return (_plot, _over, leave) => {
+    chart.addEventListener('mouseleave', (event) => event.buttons === 0 && leave(event));
+    // A drag ends at the edge of the plot.
+    return (event) => (event.buttons === 0 ? null : leave(event));
   };
 }
 

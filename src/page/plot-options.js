@@ -34,6 +34,7 @@ const dragMin = 5;
  * @param {() => View} view As it is now.
  * @param {object} on
  * @param {(plot: uPlot) => void} on.cursor
+ * @param {uPlot.Cursor.MouseListenerFactory} on.leave
  * @param {(range: { from: number, to: number }) => void} on.zoom
  * @param {number} width
  * @returns {uPlot.Options}
@@ -51,6 +52,7 @@ export function plotOptions(plan, view, on, width) {
       sync: { key: 'm2pg', setSeries: false },
       drag: { x: true, y: false, setScale: false, dist: dragMin },
       focus: { prox: plan.ofMetrics ? 16 : -1 },
+      bind: { mouseleave: on.leave },
       y: false,
       points: { size: 7 },
     },
