@@ -3,6 +3,7 @@ import { make, setText } from './elements.js';
 import { formatNumber } from './format.js';
 import { createLegend } from './legend.js';
 import { heightOf, plotOptions } from './plot-options.js';
+import { takeTouch } from './touch.js';
 
 /**
  * @typedef {import('./chart-plans.js').ChartPlan} ChartPlan
@@ -59,6 +60,7 @@ export function createChart(firstPlan, firstView, actions) {
     align(plan.lines, view.stepSeconds),
     holder,
   );
+  takeTouch(plot);
   read(plot);
 
   holder.addEventListener('keydown', (event) => {

@@ -69,3 +69,45 @@ test('a drag that leaves the plot selects up to its edge', async () => {
   const [from, to] = ['from', 'to'].map((bound) => Date.parse(searchParams.get(bound) ?? '') / 60_000);
   expect((to ?? 0) - (from ?? 0)).toBeCloseTo(20, 0);
 });
+
+test('a finger that goes sideways reads and selects a range, one that goes down scrolls', async () => {
+  const context = { viewport: { width: 390, height: 700 }, hasTouch: true, isMobile: true };
+  const { page } = await browser.open(await service(), { path: '/?match=web&from=-40m&resolution=minute', context });
+  await page.locator('.chart canvas').first().waitFor();
+  await page.evaluate('scrollTo(0, 10_000)');
+  const devtools = await page.context().newCDPSession(page);
+  const touch = (type: string, ...points: { x: number; y: number }[]) =>
+    devtools.send('Input.dispatchTouchEvent', { type: type as 'touchStart', touchPoints: points });
+  const drag = async (dx: number, dy: number) => {
+    const plot = await reachOf(page, '.u-over');
+    const [x, y] = [plot.x + plot.width * 0.75, plot.y + plot.height * 0.75];
+    await touch('touchStart', { x, y });
+    for (let step = 1; step <= 10; step += 1)
+      await touch('touchMove', { x: x + (dx * step) / 10, y: y + (dy * step) / 10 });
+    return plot;
+  };
+  const scrolled = () => page.evaluate('scrollY') as Promise<number>;
+
+  const before = await scrolled();
+  await drag(3, 90);
+  await touch('touchEnd');
+  await eventually(async () => expect(before - (await scrolled())).toBeGreaterThan(50));
+  expect([new URL(page.url()).searchParams.get('from'), (await readingOf(page))?.slice(0, 6)]).toEqual([
+    '-40m',
+    'latest',
+  ]);
+
+  await drag(-100, 4);
+  await touch('touchCancel');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(new URL(page.url()).searchParams.get('from')).toBe('-40m');
+
+  const { width } = await drag(-100, 4);
+  await eventually(async () => expect(await readingOf(page)).toMatch(/:00$/));
+  expect(await readingOf(page)).not.toMatch(/^latest/);
+  await touch('touchEnd');
+  await eventually(() => expect(new URL(page.url()).searchParams.get('from')).toMatch(/Z$/));
+  const { searchParams } = new URL(page.url());
+  const [from, to] = ['from', 'to'].map((bound) => Date.parse(searchParams.get(bound) ?? '') / 60_000);
+  expect((to ?? 0) - (from ?? 0)).toBeCloseTo((40 * 100) / width, 0);
+});
