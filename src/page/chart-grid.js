@@ -6,6 +6,9 @@ import { createChart } from './chart.js';
  * @typedef {import('./plot-options.js').View} View
  */
 
+/** The least width of a column and the gap between two; as in the style sheet. */
+const [columnRem, gapRem] = [25, 0.75];
+
 /**
  * Keeps charts as they are planned: those that stay are only given their new data, so that nothing flickers and the focus
  * stays where it is.
@@ -30,14 +33,21 @@ export function createChartGrid(grid, actions) {
   };
 
   return {
-    /** The width that a plot has, or would have. */
-    width: () => grid.querySelector('.plot')?.clientWidth ?? Math.min(grid.clientWidth, 640),
-    /** @param {readonly ChartPlan[]} plans @param {View} view */
-    show(plans, view) {
+    /** The width that charts have or, before there are any, will have. @param {boolean} wide */
+    width(wide) {
+      const { documentElement: root } = document;
+      const rem = Number.parseFloat(getComputedStyle(root).fontSize);
+      // Charts may bring a scroll bar: its width belongs to the room, lest it be another one afterwards.
+      const room = grid.clientWidth + Math.max(innerWidth - root.clientWidth, 0) + gapRem * rem;
+      const columns = wide ? 1 : Math.max(1, Math.floor(room / ((columnRem + gapRem) * rem)));
+      return room / columns - gapRem * rem;
+    },
+    /** @param {readonly ChartPlan[]} plans @param {boolean} wide @param {View} view */
+    show(plans, wide, view) {
       const next = new Map(plans.map((plan) => [plan.key, renew(plan, view)]));
       for (const [key, chart] of charts) if (!next.has(key)) chart.remove();
       charts = next;
-      grid.classList.toggle('wide', plans.some(({ ofMetrics }) => ofMetrics) || plans.length === 1);
+      grid.classList.toggle('wide', wide);
       let place = grid.firstElementChild;
       for (const { element } of next.values()) {
         if (element !== place) grid.insertBefore(element, place);

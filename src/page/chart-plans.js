@@ -43,14 +43,27 @@ const looks = { mean: 0, perc95: 1, perc99: 3, median: 2, last: 4, band: 5, coun
  */
 export function planCharts(series, { statistics, layout }) {
   if (layout === 'overlaid') return statistics.map((statistic) => overlay(series, statistic));
-  return series.flatMap((one) => {
-    const ofValues = statistics.filter((statistic) => statistic !== 'count' && statistic !== 'sum');
-    const groups = [
-      ofValues,
-      .../** @type {const} */ (['count', 'sum']).map((own) => statistics.filter((s) => s === own)),
-    ];
-    return groups.filter((group) => group.length > 0).map((group) => single(one, group));
-  });
+  return series.flatMap((one) => groupsOf(statistics).map((group) => single(one, group)));
+}
+
+/**
+ * Whether a chart has the whole width: those of many lines do, and one that is alone.
+ *
+ * @param {number} metrics How many.
+ * @param {Pick<PageState, 'statistics' | 'layout'>} state
+ */
+export function isWide(metrics, { statistics, layout }) {
+  return layout === 'overlaid' || metrics * groupsOf(statistics).length === 1;
+}
+
+/** What goes into one chart of a metric. @param {readonly Shown[]} statistics */
+function groupsOf(statistics) {
+  const ofValues = statistics.filter((statistic) => statistic !== 'count' && statistic !== 'sum');
+  const groups = [
+    ofValues,
+    .../** @type {const} */ (['count', 'sum']).map((own) => statistics.filter((s) => s === own)),
+  ];
+  return groups.filter((group) => group.length > 0);
 }
 
 /** @param {Series} series @param {readonly Shown[]} statistics @returns {ChartPlan} */

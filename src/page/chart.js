@@ -3,6 +3,7 @@ import { make, setText } from './elements.js';
 import { formatNumber } from './format.js';
 import { createLegend } from './legend.js';
 import { heightOf, plotOptions } from './plot-options.js';
+import { takeTouch } from './touch.js';
 
 /**
  * @typedef {import('./chart-plans.js').ChartPlan} ChartPlan
@@ -53,8 +54,13 @@ export function createChart(firstPlan, firstView, actions) {
     if (isByKeyboard) setText(spoken, `${time}: ${legend.element.innerText}`);
   };
 
-  const options = plotOptions(plan, () => view, { cursor: read, zoom: actions.zoom }, 320);
-  const plot = new uPlot(options, align(plan.lines, view.stepSeconds), holder);
+  const on = { cursor: read, zoom: actions.zoom, leave: leaveWith(element) };
+  const plot = new uPlot(
+    plotOptions(plan, () => view, on, 320),
+    align(plan.lines, view.stepSeconds),
+    holder,
+  );
+  takeTouch(plot);
   read(plot);
 
   holder.addEventListener('keydown', (event) => {
@@ -70,8 +76,11 @@ export function createChart(firstPlan, firstView, actions) {
     update(nextPlan, nextView) {
       if (!isSameForm(plan, nextPlan) || nextView.theme !== view.theme || nextView.times.zone !== view.times.zone)
         return false;
+      // Where nobody points at a place, it is the instant that stays.
+      const held = document.querySelector('.u-over:hover') ? undefined : plot.data[0][plot.cursor.idx ?? -1];
       [plan, view] = [nextPlan, nextView];
-      plot.setData(align(plan.lines, view.stepSeconds));
+      plot.batch(() => plot.setData(align(plan.lines, view.stepSeconds)));
+      if (held !== undefined) plot.setCursor({ left: plot.valToPos(held, 'x'), top: plot.cursor.top ?? 0 });
       read(plot);
       return true;
     },
@@ -83,6 +92,20 @@ export function createChart(firstPlan, firstView, actions) {
       plot.destroy();
       element.remove();
     },
+  };
+}
+
+/**
+ * What is read stays while the pointer is anywhere in the chart: a long legend must be scrolled to be read.
+ *
+ * @param {HTMLElement} chart
+ * @returns {uPlot.Cursor.MouseListenerFactory}
+ */
+function leaveWith(chart) {
+  return (_plot, _over, leave) => {
+    chart.addEventListener('mouseleave', (event) => event.buttons === 0 && leave(event));
+    // A drag ends at the edge of the plot.
+    return (event) => (event.buttons === 0 ? null : leave(event));
   };
 }
 
@@ -129,13 +152,15 @@ function valueText({ units }, value) {
 /** @param {uPlot} plot @param {string} key @returns {boolean} Whether the key means anything here. */
 function moveCursor(plot, key) {
   const times = plot.data[0];
+  // The first day may begin before the range.
+  const first = times.findIndex((time) => time >= (plot.scales.x?.min ?? 0));
   const last = times.length - 1;
-  const now = plot.cursor.idx ?? (key === 'ArrowRight' ? -1 : last + 1);
+  const now = plot.cursor.idx ?? (key === 'ArrowRight' ? first - 1 : last + 1);
   /** @type {Readonly<Record<string, number>>} */
-  const targets = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: last, Escape: -1 };
+  const targets = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: first, End: last, Escape: first };
   const target = targets[key];
-  if (target === undefined || last < 0) return false;
-  const index = Math.min(Math.max(target, 0), last);
+  if (target === undefined || first < 0) return false;
+  const index = Math.min(Math.max(target, first), last);
   const left = key === 'Escape' ? -10 : plot.valToPos(times[index] ?? 0, 'x');
   plot.setCursor({ left, top: key === 'Escape' ? -10 : 10 });
   return true;

@@ -8,7 +8,7 @@
  */
 
 import { createChartGrid } from './chart-grid.js';
-import { planCharts } from './chart-plans.js';
+import { isWide, planCharts } from './chart-plans.js';
 import { createControls } from './controls.js';
 import { find, setText } from './elements.js';
 import { createTimeFormat } from './format.js';
@@ -49,7 +49,7 @@ const grid = createChartGrid(find('charts', HTMLElement), {
 const list = createNamesList(find('names', HTMLElement), (names) => change({ names }));
 const controls = createControls({ change, move });
 const share = createShare(service, tellError, messages.missing);
-const reader = createReader(service, () => grid.width());
+const reader = createReader(service, (metrics) => grid.width(isWide(metrics, state)));
 
 /** @param {Partial<PageState>} part @param {boolean} isTypingNow */
 function change(part, isTypingNow = false) {
@@ -115,14 +115,26 @@ function draw(now) {
   list.show({ found: found.names, picked: isUnasked(state, found) ? [] : picked, now: service.now() });
   setText(find('names-count', HTMLElement), countOf(now));
   const view = { ...range, stepSeconds, times: createTimeFormat(state.timezone), theme: themeNow() };
-  grid.show(planCharts(series, state), view);
+  grid.show(planCharts(series, state), isWide(series.length, state), view);
   showEmpty(now, state, { messages, change, service });
-  const { summary, note } = describeShown(now, state, view.times.whole(service.now()).slice(11), refreshMs(now));
+  const { summary, note } = describeShown(
+    { ...now, resolution: spacingOf(now) },
+    state,
+    view.times.whole(service.now()).slice(11),
+    refreshMs(now),
+  );
   messages.summary(summary);
   messages.note(note);
   share.show(
     series.length === 0 ? undefined : { state, range, resolution, queries, names: series.map(({ name }) => name) },
   );
+}
+
+/** How far points are apart: as they are read, or as they came where that is farther. @param {Shown} now */
+function spacingOf({ series, resolution, stepSeconds }) {
+  const width = Math.min(...series.map(({ widthSeconds }) => widthSeconds));
+  if (series.length === 0 || width <= stepSeconds) return resolution;
+  return width % 60 === 0 ? `${width / 60}m` : `${width}s`;
 }
 
 /** @param {Shown} now */

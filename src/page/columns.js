@@ -16,6 +16,7 @@
  * @property {string} name
  * @property {string | null} units
  * @property {readonly number[]} times Unix seconds.
+ * @property {number} widthSeconds Of the buckets in which its points came, as far as they tell; 0: they do not.
  * @property {Readonly<Record<Statistic | 'sum', Values>>} values
  *
  * @typedef {object} Line
@@ -27,25 +28,28 @@
 const silence = 2.5;
 
 /**
- * The columns of one metric; `sum` is that of all values, mean × count. Of a bucket that the range or the time now cuts, count and
- * sum are left out: they would look like a fall.
+ * The columns of one metric; `sum` is that of all values, mean × count. Of a bucket that is not whole, count and sum are left out:
+ * they would look like a rise or a fall.
  *
  * @param {Metric} metric
- * @param {number} wholeUntil The last instant at which a bucket may begin that is whole, in Unix seconds.
+ * @param {(bucket: number, widthSeconds: number) => boolean} isWhole
  * @returns {Series}
  */
-export function toSeries({ name, units = null, ...statistics }, wholeUntil = Number.POSITIVE_INFINITY) {
+export function toSeries({ name, units = null, ...statistics }, isWhole = () => true) {
   const columnOf = (/** @type {Statistic} */ statistic) => statistics[statistic].map(({ value }) => value);
-  const count = statistics.count.map(({ bucket, value }) => (bucket > wholeUntil ? null : value));
+  const times = statistics.count.map(({ bucket }) => bucket);
+  const widthSeconds = widthOf(times);
+  const count = statistics.count.map(({ bucket, value }) => (isWhole(bucket, widthSeconds) ? value : null));
   const mean = columnOf('mean');
   const sum = mean.map((value, index) => {
-    const times = count[index] ?? null;
-    return value === null || times === null ? null : value * times;
+    const many = count[index] ?? null;
+    return value === null || many === null ? null : value * many;
   });
   return {
     name,
     units,
-    times: statistics.count.map(({ bucket }) => bucket),
+    times,
+    widthSeconds,
     values: {
       count,
       sum,
@@ -79,7 +83,7 @@ export function align(lines, stepSeconds) {
  * @returns {Map<number, number | null>}
  */
 function withGaps({ times, values }, stepSeconds) {
-  const usual = Math.max(stepSeconds, medianOf(times.slice(1).map((time, index) => time - (times[index] ?? time))));
+  const usual = Math.max(stepSeconds, distanceOf(times));
   /** @type {Map<number, number | null>} */
   const points = new Map();
   times.forEach((time, index) => {
@@ -90,7 +94,23 @@ function withGaps({ times, values }, stepSeconds) {
   return points;
 }
 
-/** @param {readonly number[]} numbers */
-function medianOf(numbers) {
-  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? 0;
+/** How far points usually are apart: the median. @param {readonly number[]} times */
+function distanceOf(times) {
+  const distances = times.slice(1).map((time, index) => time - (times[index] ?? time));
+  return distances.sort((a, b) => a - b)[distances.length >> 1] ?? 0;
+}
+
+/**
+ * Buckets begin at multiples of their width, and few are left out. Single values that come every ten minutes begin anywhere:
+ * the last of those is whole at once.
+ *
+ * @param {readonly number[]} times
+ */
+function widthOf(times) {
+  return Math.min(distanceOf(times), times.reduce(commonDivisor, 0));
+}
+
+/** @param {number} a @param {number} b @returns {number} */
+function commonDivisor(a, b) {
+  return b === 0 ? a : commonDivisor(b, a % b);
 }

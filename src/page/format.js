@@ -1,26 +1,45 @@
-const plain = new Intl.NumberFormat('en', { maximumSignificantDigits: 5 });
-const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 4 });
-
 /**
- * A value as a person reads it: five digits.
+ * A value as a person reads it: all digits of a whole number; of another five, or one after the point.
  *
  * @param {number | null | undefined} value
  */
 export function formatNumber(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
   const size = Math.abs(value);
-  return size !== 0 && (size >= 1e15 || size < 1e-4) ? value.toExponential(3) : plain.format(value);
+  if (size > Number.MAX_SAFE_INTEGER || (size !== 0 && size < 1e-4)) return value.toExponential(3);
+  return withDecimals(value, 0, Math.max(1, 4 - Math.floor(Math.log10(size || 1))));
 }
 
 /**
- * A value beside an axis, where there is little room.
+ * The values beside an axis: short, and with as many digits as tell one from the next.
  *
- * @param {number} value
+ * @param {readonly number[]} values
+ * @param {number} distance From one to the next.
+ * @returns {string[]}
  */
-export function formatTick(value) {
-  const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e15 || size < 1e-4)) return value.toExponential(1);
-  return size >= 100_000 ? compact.format(value) : plain.format(value);
+export function formatTicks(values, distance) {
+  const greatest = Math.max(...values.map(Math.abs));
+  if (greatest >= 1e15 || (greatest !== 0 && greatest < 1e-4)) {
+    const decimals = decimalsOf(distance / 10 ** Math.floor(Math.log10(greatest)));
+    return values.map((value) => (value === 0 ? '0' : value.toExponential(decimals)));
+  }
+  // Who looks at fractions wants no thousands of them.
+  const thousands = greatest >= 100_000 && distance >= 1 ? Math.min(Math.floor(Math.log10(greatest) / 3), 4) : 0;
+  const scale = 1_000 ** thousands;
+  const decimals = decimalsOf(distance / scale);
+  const letter = ['', 'K', 'M', 'B', 'T'][thousands];
+  return values.map((value) => (value === 0 ? '0' : `${withDecimals(value / scale, decimals, decimals)}${letter}`));
+}
+
+/** How many a distance has, which is 1, 2, 2.5 or 5 of something. @param {number} distance */
+function decimalsOf(distance) {
+  const [digits = '', exponent] = distance.toExponential(1).split('e');
+  return Math.min(Math.max((digits.endsWith('0') ? 0 : 1) - Number(exponent), 0), 15);
+}
+
+/** @param {number} value @param {number} least @param {number} most */
+function withDecimals(value, least, most) {
+  return value.toLocaleString('en', { minimumFractionDigits: least, maximumFractionDigits: most });
 }
 
 /** @type {Intl.DateTimeFormatOptions} */

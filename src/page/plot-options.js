@@ -11,7 +11,7 @@
  * @property {TimeFormat} times
  * @property {'light' | 'dark'} theme
  */
-import { formatTick } from './format.js';
+import { formatTicks } from './format.js';
 import { lookOf } from './palette.js';
 
 /**
@@ -34,6 +34,7 @@ const dragMin = 5;
  * @param {() => View} view As it is now.
  * @param {object} on
  * @param {(plot: uPlot) => void} on.cursor
+ * @param {uPlot.Cursor.MouseListenerFactory} on.leave
  * @param {(range: { from: number, to: number }) => void} on.zoom
  * @param {number} width
  * @returns {uPlot.Options}
@@ -51,6 +52,7 @@ export function plotOptions(plan, view, on, width) {
       sync: { key: 'm2pg', setSeries: false },
       drag: { x: true, y: false, setScale: false, dist: dragMin },
       focus: { prox: plan.ofMetrics ? 16 : -1 },
+      bind: { mouseleave: on.leave },
       y: false,
       points: { size: 7 },
     },
@@ -86,9 +88,11 @@ export function plotOptions(plan, view, on, width) {
  */
 function rangeOfValues(_plot, least, greatest) {
   if (least === null || greatest === null || !Number.isFinite(greatest - least)) return [0, 1];
-  const pad = (greatest - least) * 0.06 || Math.abs(greatest) * 0.1 || 1;
+  const size = Math.max(Math.abs(least), Math.abs(greatest));
+  // What differs in the last digits only, which is no more than rounding, has an axis all the same.
+  const pad = greatest === least ? size * 0.1 || 1 : Math.max((greatest - least) * 0.06, size * 1e-13);
   // Far from zero a chart from zero would be a straight line.
-  const isFar = greatest - least <= Math.max(Math.abs(least), Math.abs(greatest)) * 0.02;
+  const isFar = greatest - least <= size * 0.02;
   return [least >= 0 && !isFar ? 0 : least - pad, greatest <= 0 && !isFar ? 0 : greatest + pad];
 }
 
@@ -109,8 +113,9 @@ function timeAxis(view) {
 function valueAxis(units) {
   return {
     ...axisLook(),
-    size: 58,
-    values: (_plot, splits) => splits.map(formatTick),
+    // No digit of any font that it may come to is wider than 7 pixels.
+    size: (_plot, labels) => Math.max(58, ...(labels ?? []).map((label) => 14 + 7 * label.length)),
+    values: (_plot, splits, _axis, _space, distance) => formatTicks(splits, distance),
     ...(units && { label: units, labelSize: 18, labelFont: '11px system-ui, sans-serif' }),
   };
 }

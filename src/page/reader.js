@@ -2,7 +2,8 @@ import { toSeries } from './columns.js';
 import { seriesMax } from './palette.js';
 import { queriesOf, selectNames } from './selection.js';
 import { joinCompleteness, ServiceError } from './service.js';
-import { parseBound, resolutionFor, secondsOf } from './time-range.js';
+import { parseBound, resolutionFor } from './time-range.js';
+import { stepOf, wholeBuckets } from './whole-buckets.js';
 
 /**
  * @typedef {import('./page-state.js').PageState} PageState
@@ -39,7 +40,7 @@ const everything = { complete: true, outcomes: [] };
  * Reads what a state asks for.
  *
  * @param {Service} service
- * @param {() => number} width Of a chart, in pixels.
+ * @param {(metrics: number) => number} width Of a chart in pixels, where so many metrics are shown.
  */
 export function createReader(service, width) {
   /** @type {{ match: string, atMs: number, names: FoundNames } | undefined} */
@@ -66,17 +67,21 @@ export function createReader(service, width) {
       const now = service.now();
       const [from, to] = [parseBound(state.from, now), parseBound(state.to, now)];
       const range = from === undefined || to === undefined ? undefined : { from, to };
-      const resolution =
-        state.resolution === 'auto' ? resolutionFor(range ? range.to - range.from : 3_600, width()) : state.resolution;
       const selection = selectNames(state, found, range);
+      const resolution =
+        state.resolution === 'auto'
+          ? resolutionFor(range ? range.to - range.from : 3_600, width(selection.names.length))
+          : state.resolution;
       // What the page does not understand, the service judges.
-      const stepSeconds = secondsOf(resolution);
+      const stepSeconds = stepOf(resolution);
+      const start = range ? wholeStart(range.from, stepSeconds) : Number.NEGATIVE_INFINITY;
       const bounds = range
-        ? { from: String(wholeStart(range.from, stepSeconds)), to: String(Math.ceil(range.to)) }
+        ? { from: String(start), to: String(Math.ceil(range.to)) }
         : { from: state.from, to: state.to };
       const queries = queriesOf(selection, { ...bounds, resolution, timezone: state.timezone });
       const answers = await Promise.all(queries.map((query) => service.get('metrics', query, signal)));
-      const series = await seriesOf(answers, selection, Math.min(now, range?.to ?? now) - stepSeconds);
+      const isWhole = wholeBuckets({ ...state, resolution, from: start, to: range?.to ?? now, now });
+      const series = await seriesOf(answers, selection, isWhole);
       return {
         found,
         patternProblem,
@@ -129,17 +134,17 @@ function wholeStart(from, stepSeconds) {
 /**
  * @param {readonly Answer[]} answers
  * @param {import('./selection.js').Selection} selection
- * @param {number} wholeUntil As of `toSeries`.
+ * @param {(bucket: number, widthSeconds: number) => boolean} isWhole
  * @returns {Promise<Series[]>}
  */
-async function seriesOf(answers, { names, isWhole }, wholeUntil) {
-  const wanted = new Set(names);
+async function seriesOf(answers, selection, isWhole) {
+  const wanted = new Set(selection.names);
   /** @type {import('./columns.js').Metric[]} */
   const metrics = (await Promise.all(answers.map(({ response }) => response.json()))).flat();
   const unique = new Map(
-    metrics.filter(({ name }) => isWhole || wanted.has(name)).map((metric) => [metric.name, metric]),
+    metrics.filter(({ name }) => selection.isWhole || wanted.has(name)).map((metric) => [metric.name, metric]),
   );
-  return [...unique.values()].slice(0, seriesMax).map((metric) => toSeries(metric, wholeUntil));
+  return [...unique.values()].slice(0, seriesMax).map((metric) => toSeries(metric, isWhole));
 }
 
 /** @param {readonly Series[]} series */

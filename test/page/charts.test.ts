@@ -1,5 +1,6 @@
 import type { Locator, Page } from 'playwright-core';
 import { expect, test } from 'vitest';
+import { resolutionFor } from '../../src/page/time-range.js';
 import { type BrowserPageOptions, minutesOf, post, useBrowser } from '../support/browser.ts';
 import { eventually } from '../support/service-process.ts';
 
@@ -111,6 +112,29 @@ test('chooses the resolution by the width of the charts, or takes the one that i
   await page.getByLabel('Resolution').selectOption('hour');
   await page.getByText('a point every hour').waitFor();
   expect([reads.at(-1)?.get('resolution'), stateOf(page).get('resolution')]).toEqual(['hour', 'hour']);
+});
+
+test('reads by the same resolution before there are charts and when they are read again', async () => {
+  const layouts = [
+    ['web.l', ''],
+    ['latency', ''],
+    ['latency', '&layout=overlaid'],
+    ['web.l', '&show=mean,count'],
+  ];
+  for (const [match, rest] of layouts) {
+    for (const width of [700, 1_280, 1_900]) {
+      const context = { viewport: { width, height: 800 } };
+      const { page, reads } = await open(`/?match=${match}${rest}`, { context });
+      await page.locator('.chart canvas').first().waitFor();
+      await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`);
+      await eventually(() => expect(reads.length).toBeGreaterThan(1));
+      expect([match, width, new Set(reads.map((read) => read.get('resolution'))).size]).toEqual([match, width, 1]);
+      // It is that of the width which the charts have.
+      const drawn = (await page.evaluate(`document.querySelector('.chart').offsetWidth`)) as number;
+      expect(reads[0]?.get('resolution')).toBe(resolutionFor(3_600, drawn));
+      await page.close();
+    }
+  }
 });
 
 test('shows each statistic, a chart for each metric or all of them overlaid', async () => {

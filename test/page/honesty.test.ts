@@ -7,7 +7,22 @@ const browser = useBrowser();
 const hostileName = '<img src=x onerror="document.title=1"><script>document.title=2</script>&amp;';
 const silent = { name: 'silent', bucket: Math.floor(Date.now() / 1000) - 7_200, value: 5 };
 const older = { ...silent, name: 'silent.longer', bucket: silent.bucket - 86_400, value: 7 };
-const service = browser.shared({ summaries: [...minutesOf(['web.latency', hostileName]), silent, older] });
+const now = Math.floor(Date.now() / 1000);
+/** Of buckets such that now is well within one: those of a log drain are minutes. */
+const drainWidth = [240, 300, 420].find((width) => now % width > 45 && now % width < width - 75) ?? 540;
+const drained = Array.from({ length: 9 }, (_, index) => ({
+  ...minutesOf(['drained'], 1)[0],
+  bucket: (Math.floor(now / drainWidth) - index) * drainWidth,
+  count: index === 0 ? 52 : 175,
+}));
+const days = Array.from({ length: 10 * 24 }, (_, index) => ({
+  ...minutesOf(['days'], 1)[0],
+  bucket: (Math.floor(now / 3_600) - index) * 3_600,
+  count: 60,
+}));
+const service = browser.shared({
+  summaries: [...minutesOf(['web.latency', hostileName]), silent, older, ...drained, ...days],
+});
 
 test('an incomplete answer is shown as such, with the database that did not answer, until it does', async () => {
   const { page, proxies } = await browser.start({
@@ -133,6 +148,33 @@ test('while a pattern is wrong, nothing is said of what it would find', async ()
     false,
     '1, from before',
   ]);
+});
+
+test('count is not drawn of what is not over, also where it comes wider than it is read', async () => {
+  const { page } = await browser.open(await service(), { path: '/?match=drained&show=count' });
+  await page.getByText(`a point every ${drainWidth / 60} min`).waitFor();
+  expect(await page.locator('.chart .value').allTextContents()).toEqual(['175']);
+  await page.getByLabel('sum').check();
+  // Mean 10 × count 175.
+  await eventually(async () => expect(await page.locator('.chart .value').allTextContents()).toEqual(['175', '1,750']));
+});
+
+test('count is not drawn of a day or a year that is not over', async () => {
+  const { page } = await browser.open(await service(), { path: '/?match=days&show=count&from=-7d&resolution=day' });
+  const chart = page.locator('.chart');
+  await chart.locator('.plot').focus();
+  const seen: (string | null)[] = [];
+  for (const key of ['Home', ...Array(6).fill('ArrowRight')]) {
+    await page.keyboard.press(key);
+    seen.push(await chart.locator('.value').textContent());
+  }
+  expect(seen).toEqual([...Array(6).fill('1,440'), '–']);
+  await page.getByLabel('Resolution').selectOption('month');
+  await page.getByText('a point every month, read').waitFor();
+  expect(await chart.locator('.value').textContent()).toBe('–');
+  await page.goto(page.url().replace('month', 'year'));
+  await page.getByText(/a point every year, read at \S+, again every 60 s/).waitFor();
+  expect(await chart.locator('.value').textContent()).toBe('–');
 });
 
 test('a name is text, whatever it looks like, and no script but the own ones can run', async () => {
