@@ -30,7 +30,7 @@ The exit code is 0 when all databases were reached and agree, else 1.
 export async function verifyAll(config: Config, args: readonly string[]): Promise<void> {
   const now = Date.now() / 1000;
   const { namePattern, from, to } = parseSelection(args, { nameOption: 'match', help: verifyHelp, now }).query;
-  const oldest = config.retentionSeconds === undefined ? 0 : Math.ceil((now - config.retentionSeconds) / hourSeconds);
+  const oldest = config.retentionSeconds === undefined ? 0 : Math.floor((now - config.retentionSeconds) / hourSeconds);
   const range = {
     from: Math.max(Math.floor(from / hourSeconds), oldest) * hourSeconds,
     until: (Math.floor(to / hourSeconds) + 1) * hourSeconds,

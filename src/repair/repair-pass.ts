@@ -9,7 +9,7 @@
  * 3. Copy what is missing there, in both directions (`copy-missing.ts`).
  * 4. Where digests differ although nothing is missing, a digest is wrong: it is counted anew.
  *
- * What is older than the retention is left alone: a week that one database has dropped does not come back from another.
+ * Hours past the retention are left alone: a week that one database has dropped does not come back from another.
  */
 import { type Failure, toFailure } from '../domain/failure.ts';
 import { aheadSecondsMax } from '../domain/instant.ts';
@@ -121,9 +121,12 @@ export function createRepair(options: RepairOptions): Repair {
   };
 }
 
-/** Whole hours, all of them after the oldest instant that is kept. */
+/**
+ * Whole hours, from the one of the oldest instant that is shown and taken: that belongs to a week that is not dropped yet, so
+ * what is copied of it stays.
+ */
 function rangeOf({ retentionSeconds, now, range }: RepairOptions): Slice {
-  const oldestHour = retentionSeconds === undefined ? 0 : Math.ceil((now() - retentionSeconds) / hourSeconds);
+  const oldestHour = retentionSeconds === undefined ? 0 : Math.floor((now() - retentionSeconds) / hourSeconds);
   const until = Math.min(now() + aheadSeconds, range?.until ?? Number.POSITIVE_INFINITY);
   return {
     from: Math.max(oldestHour, Math.floor((range?.from ?? 0) / hourSeconds)) * hourSeconds,

@@ -5,7 +5,7 @@ import type { Store } from '../../src/domain/store.ts';
 import { repairForever } from '../../src/repair/repair-forever.ts';
 import { type Copies, prepareCopies, setReadOnly } from '../support/copies.ts';
 import { runSql } from '../support/fresh-database.ts';
-import { bitsOf, minutes, monday, packAll, week } from '../support/packing.ts';
+import { bitsOf, day, minutes, monday, packAll, week } from '../support/packing.ts';
 import { eventually } from '../support/service-process.ts';
 import { anySummary, summaryOf } from '../support/summaries.ts';
 
@@ -148,6 +148,19 @@ test('does not bring back what is past the retention', async () => {
   const passes = await all.repair({ retentionSeconds: week });
   expect(passes).toEqual([{ differing: 0, missing: {}, hasFailed: false, untried: [] }]);
   expect(await bitsOf(all.urls[1] as URL)).toEqual([]);
+});
+
+test('copies whatever can still be read, up to the hour in which the retention ends', async () => {
+  const all = await prepareCopies(2);
+  await all.copies[0]?.store.write(minutes(180));
+  const options = { retentionSeconds: day, now: () => monday + day + 5_400 };
+  await all.repair(options);
+  const copied = await runSql(
+    all.urls[1] as URL,
+    'select min(bucket) as oldest, count(*)::int as count from summaries',
+  );
+  expect(copied).toEqual([{ oldest: new Date((monday + 3_600) * 1000), count: 240 }]);
+  expect((await all.repair(options)).at(-1)).toMatchObject({ differing: 0 });
 });
 
 test('repairs the others while one database takes no copies, and tells which', async () => {
