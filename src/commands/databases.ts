@@ -102,9 +102,9 @@ export async function openDatabases(
 /** What the others have deleted while a database was away is not to be seen in it for an instant. */
 async function deleteFirst(run: Run, others: readonly Database[]): Promise<void> {
   const endMs = performance.now() + deleteFirstMs;
-  const up = others.filter((other) => other.status().state === 'up');
+  const readable = others.filter((other) => ['up', 'read_only'].includes(other.status().state));
   const known = await Promise.allSettled(
-    up.map((other) => {
+    readable.map((other) => {
       const deletions = readDeletions((text, values = []) => other.query('read', { text, values }));
       return withTimeout(deletions, deleteFirstMs);
     }),

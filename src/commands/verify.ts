@@ -30,7 +30,7 @@ The exit code is 0 when all databases were reached and agree, else 1.
 export async function verifyAll(config: Config, args: readonly string[]): Promise<void> {
   const now = Date.now() / 1000;
   const { namePattern, from, to } = parseSelection(args, { nameOption: 'match', help: verifyHelp, now }).query;
-  const oldest = config.retentionSeconds === undefined ? 0 : Math.ceil((now - config.retentionSeconds) / hourSeconds);
+  const oldest = config.retentionSeconds === undefined ? 0 : Math.floor((now - config.retentionSeconds) / hourSeconds);
   const range = {
     from: Math.max(Math.floor(from / hourSeconds), oldest) * hourSeconds,
     until: (Math.floor(to / hourSeconds) + 1) * hourSeconds,
@@ -73,9 +73,12 @@ export async function verifyAll(config: Config, args: readonly string[]): Promis
   if (stopping.signal.aborted || down.length > 0 || found !== '') process.exitCode = 1;
 }
 
-function describeHours({ hours }: VerifiedDay, names: readonly string[]): string[] {
+/** Of hours that lack something; in others a write came between one count and the next. */
+function describeHours({ hours, findings }: VerifiedDay, names: readonly string[]): string[] {
+  const lacking = new Set(findings.filter(({ type }) => type === 'missing').map(({ hour }) => hour));
+  const areMore = findings.some(({ type }) => type === 'more');
   return [...hours]
-    .filter(([, counts]) => counts.some((count) => count !== counts[0]))
+    .filter(([hour, counts]) => (areMore || lacking.has(hour)) && counts.some((count) => count !== counts[0]))
     .map(
       ([hour, counts]) => `${at(hour)}  ${counts.map((count, index) => `${names[index]} holds ${count}`).join(', ')}`,
     );

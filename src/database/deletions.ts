@@ -10,25 +10,33 @@ export type Run = (text: string, values?: unknown[]) => Promise<{ readonly rows:
 export interface DeletionsDigest {
   readonly digest: string;
   readonly unsettled: number;
+  readonly unapplied: number;
+}
+
+/** A deletion as one database knows it. */
+export interface KnownDeletion extends Deletion {
+  /** To the end, at least once: of what it covers, whatever is there now was sent afterwards or came late. */
+  readonly isApplied: boolean;
 }
 
 /** The digest of all deletions that a database knows, and how many of them are to be applied, once more or at all. */
 export async function digestDeletions(run: Run): Promise<DeletionsDigest> {
   const text = `
     select count(*) || ':' || coalesce(bit_xor(uuid_hash_extended(id, 0)), 0) as digest,
-      count(*) filter (where settled_at is null)::int as unsettled
+      count(*) filter (where settled_at is null)::int as unsettled,
+      count(*) filter (where applied_at is null)::int as unapplied
     from deletions`;
   const { rows } = await run(text);
   return rows[0] as unknown as DeletionsDigest;
 }
 
 /** All deletions that a database knows. */
-export async function readDeletions(run: Run): Promise<Deletion[]> {
+export async function readDeletions(run: Run): Promise<KnownDeletion[]> {
   const text = `
     select id, name, date_part('epoch', earliest) as from, date_part('epoch', latest) as to,
-      date_part('epoch', deleted_at) as "deletedAt"
+      date_part('epoch', deleted_at) as "deletedAt", applied_at is not null as "isApplied"
     from deletions`;
-  return (await run(text)).rows as unknown as Deletion[];
+  return (await run(text)).rows as unknown as KnownDeletion[];
 }
 
 /** Notes deletions; those that are known stay as they are. */
@@ -70,5 +78,5 @@ export async function applyDeletion(
 
 /** Has deletions applied again: something that they cover has come back. */
 export async function reopenDeletions(run: Run, ids: readonly string[]): Promise<void> {
-  await run('update deletions set settled_at = null where id = any ($1::uuid[])', [ids]);
+  await run('update deletions set settled_at = null where id = any ($1::uuid[]) and settled_at is not null', [ids]);
 }

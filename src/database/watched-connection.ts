@@ -32,7 +32,10 @@ export interface WatchedConnectionOptions {
   readonly url: URL;
   readonly attempts: readonly TlsAttempt[];
   readonly timeouts: ConnectionTimeouts;
-  /** Runs on every new connection before it counts as up; what it waits for is over when the signal comes. */
+  /**
+   * Runs on every new connection before it counts as up, and when a standby has become a primary; what it waits for is over
+   * when the signal comes.
+   */
   readonly prepare: (inspection: Inspection, signal: AbortSignal) => Promise<void>;
   /** The connection was ended by the other side, or on the way. */
   readonly onLost: (cause: Error) => void;
@@ -56,6 +59,8 @@ export function createWatchedConnection(options: WatchedConnectionOptions): Watc
   let connection: Connection | undefined;
   let connectedAtMs = Number.NEGATIVE_INFINITY;
   let isAnewWanted = false;
+  /** A standby is prepared for reads only. */
+  let wasReadOnly = false;
 
   const close = () => {
     connection?.end();
@@ -74,10 +79,10 @@ export function createWatchedConnection(options: WatchedConnectionOptions): Watc
       connection ??= await connect(url, attempts, timeouts, onError);
       const { client, attempt } = connection;
       const inspection = await inspect(client, attempt);
-      if (isNew) {
-        connectedAtMs = performance.now();
-        await whileAnswering(client, (signal) => prepare(inspection, signal));
-      }
+      if (isNew) connectedAtMs = performance.now();
+      const isPromoted = wasReadOnly && !inspection.readOnly;
+      if (isNew || isPromoted) await whileAnswering(client, (signal) => prepare(inspection, signal));
+      wasReadOnly = inspection.readOnly;
       // A session keeps the default that it began with: only a new one sees that the database takes writes again.
       if (inspection.readOnly && !inspection.inRecovery) close();
       return inspection;

@@ -33,8 +33,46 @@ const kept = {
     group by 1`,
 };
 
+const stored = `
+  select date_part('epoch', date_bin('1 hour', bucket, 'epoch')) as hour, count(*)::float8 as count,
+    bit_xor(uuid_hash_extended(id, 0))::text as hash
+  from (
+    select bucket, id from summaries where bucket >= to_timestamp($1::float8) and bucket < to_timestamp($2::float8)
+    union all select packed.bucket, packed.id
+    from (select distinct series_id from packed_chunks
+      where latest >= to_timestamp($1::float8) and earliest < to_timestamp($2::float8)) as chunks
+    cross join lateral packed_between(chunks.series_id, to_timestamp($1::float8),
+      to_timestamp($2::float8) - interval '1 microsecond') as packed) as stored
+  group by 1`;
+
+const wrong = `
+  with stored as (${stored}),
+    kept as (select 'digest' as type, * from (${kept.digest}) as digest
+      union all select 'roll-up', * from (${kept['roll-up']}) as rolled_up)
+  select type, hour from kept left join stored using (hour)
+  where (kept.count, kept.hash) is distinct from (coalesce(stored.count, 0), coalesce(stored.hash, '0'))
+  order by type, hour`;
+
 /**
- * Compares what was counted with the digests and roll-ups that the databases keep.
+ * Compares what the databases hold with the digests and roll-ups that they keep, each in one statement, so as of one instant:
+ * a write on its way is in both or in neither.
+ *
+ * @param slice Whole hours; few, for it reads all summaries of them at once.
+ * @throws Failure when a database does not answer.
+ */
+export async function findWrongTallies(slice: Slice, copies: readonly Copy[]): Promise<WrongTally[]> {
+  const found = await Promise.all(
+    copies.map(async ({ database }) => {
+      const { rows } = await database.query('repair', { text: wrong, values: [slice.from, slice.until] });
+      return rows.map(({ type, hour }): WrongTally => ({ type, hour, in: database.name }));
+    }),
+  );
+  return found.flat();
+}
+
+/**
+ * Compares what was counted with the digests and roll-ups that the databases keep. What is written between the two looks
+ * wrong, too.
  *
  * @param slice Whole hours.
  * @throws Failure when a database does not answer.

@@ -3,8 +3,9 @@
  *
  * 1. Lay the fingerprints of every series and slice side by side. Those that differ, or that a database lacks, are read
  *    on, a bounded number of them.
- * 2. Read the summaries of those from every database, some thousand at a time. The union by id is what all are to hold.
- * 3. Write to each database what it lacks of it.
+ * 2. Read the summaries of those from every database, some thousand at a time. The union by id, but for what is deleted, is
+ *    what all are to hold.
+ * 3. Write to each database what it lacks of it, as long as it takes writes.
  * 4. Rest twice as long as that took: repair takes at most a third of the time of any database.
  *
  * Summaries never change, so that a copy can be made twice and at any time: nothing is locked.
@@ -14,7 +15,8 @@ import { type Failure, toFailure } from '../domain/failure.ts';
 import type { Span } from '../domain/store.ts';
 import type { Summary } from '../domain/summary.ts';
 import type { Copy, Slice } from './copy.ts';
-import { type CoveredBy, deleteAgain } from './deletions.ts';
+import { coverage, type KnownDeletions } from './coverage.ts';
+import { deleteAgain } from './deletions.ts';
 import { fingerprintsOf, isSameEverywhere, spanOf } from './fingerprints.ts';
 
 /** Some ten megabytes of them. What there is beyond is found at the next look. */
@@ -35,7 +37,7 @@ export interface CopyMissingOptions {
   readonly copies: readonly Copy[];
   readonly namePattern: string | undefined;
   /** What is covered by a deletion is not copied, and deleted again where it is. */
-  readonly coveredBy: CoveredBy;
+  readonly readDeletions: () => Promise<KnownDeletions>;
   readonly isDryRun: boolean;
   readonly signal: AbortSignal | undefined;
   /** Is told of each batch that a database lacked and now has. */
@@ -44,38 +46,46 @@ export interface CopyMissingOptions {
   readonly onFailed: (database: string, failure: Failure) => void;
 }
 
+/** What `copyMissing` has found. */
+export interface CopiedSlice {
+  readonly missing: ReadonlyMap<string, number>;
+  readonly isCovered: boolean;
+  readonly isLeft: boolean;
+}
+
 /**
  * Makes a slice the same in all databases.
  *
  * @param widthSeconds Of the groups that are compared; the slice is a multiple of it.
- * @returns How many summaries each database lacked; those that lacked none are left out. And whether any held what is
- *   deleted.
+ * @returns How many summaries each database lacked; those that lacked none are left out. Whether any held what is deleted,
+ *   and whether one takes no writes that held such or lacked something.
  * @throws Failure when a database cannot be read.
  */
 export async function copyMissing(
   slice: Slice,
   widthSeconds: number,
   options: CopyMissingOptions,
-): Promise<{ missing: ReadonlyMap<string, number>; isCovered: boolean }> {
+): Promise<CopiedSlice> {
   const groups = await findDiffering(slice, widthSeconds, options);
   const failed = new Set<string>();
   const total = new Map<string, number>();
   let isCovered = false;
+  let isLeft = false;
   for (const batch of batchesOf(groups)) {
     if (options.signal?.aborted) break;
     const begun = performance.now();
     const found = await findMissing(batch, options);
     isCovered ||= found.some(({ covered }) => covered.size > 0);
-    const lacks = found.filter(({ missing }) => missing.length > 0);
-    for (const { copy, missing } of lacks) {
+    isLeft ||= found.some(({ copy, missing, covered }) => missing.length + covered.size > 0 && !copy.isWritable());
+    for (const { copy, missing } of found.filter(({ missing }) => missing.length > 0)) {
       const { name } = copy.database;
       total.set(name, (total.get(name) ?? 0) + missing.length);
     }
-    const writable = lacks.filter(({ copy }) => !options.isDryRun && !failed.has(copy.database.name));
-    await Promise.all(writable.map(({ copy, missing }) => copyTo(copy, missing, failed, options)));
+    const able = found.filter(({ copy }) => !options.isDryRun && copy.isWritable() && !failed.has(copy.database.name));
+    await Promise.all(able.map((lack) => mend(lack, failed, options)));
     await sleep(restFactor * (performance.now() - begun));
   }
-  return { missing: total, isCovered };
+  return { missing: total, isCovered, isLeft };
 }
 
 async function findDiffering(slice: Slice, widthSeconds: number, options: CopyMissingOptions): Promise<Group[]> {
@@ -125,28 +135,27 @@ interface Lack {
   readonly covered: ReadonlySet<string>;
 }
 
-async function findMissing(spans: readonly Span[], { copies, coveredBy }: CopyMissingOptions): Promise<Lack[]> {
+async function findMissing(spans: readonly Span[], { copies, readDeletions }: CopyMissingOptions): Promise<Lack[]> {
+  const known = await readDeletions();
   const held = await Promise.all(copies.map(async ({ store }) => (await store.selectSpans(spans)).summaries));
-  const union = new Map(held.flatMap((summaries) => summaries.map((summary) => [summary.id, summary] as const)));
-  const alive = [...union.values()].filter((summary) => coveredBy(summary) === undefined);
-  return Promise.all(
-    copies.map(async (copy, index) => {
-      const ids = new Set(held[index]?.map(({ id }) => id));
-      const covered = new Set(held[index]?.flatMap((summary) => coveredBy(summary)?.id ?? []));
-      await deleteAgain(copy, covered);
-      return { copy, missing: alive.filter(({ id }) => !ids.has(id)), covered };
-    }),
-  );
+  const coveredBy = coverage(known, await readDeletions());
+  const alive = copies.flatMap((copy, index) => held[index]?.filter((one) => coveredBy(copy, one) === undefined) ?? []);
+  const union = [...new Map(alive.map((summary) => [summary.id, summary])).values()];
+  return copies.map((copy, index) => {
+    const ids = new Set(held[index]?.map(({ id }) => id));
+    const covered = new Set(held[index]?.flatMap((summary) => coveredBy(copy, summary)?.id ?? []));
+    // What it is about to delete it gets when that is done.
+    const missing = union.filter((summary) => !ids.has(summary.id) && coveredBy(copy, summary) === undefined);
+    return { copy, missing, covered };
+  });
 }
 
-async function copyTo(
-  copy: Copy,
-  missing: readonly Summary[],
-  failed: Set<string>,
-  options: CopyMissingOptions,
-): Promise<void> {
+/** Gives a database what it lacks, and has it delete what it should not hold. */
+async function mend({ copy, missing, covered }: Lack, failed: Set<string>, options: CopyMissingOptions): Promise<void> {
   const { name } = copy.database;
   try {
+    await deleteAgain(copy, covered);
+    if (missing.length === 0) return;
     await copy.store.write(missing);
     options.onCopied(name, missing.length);
   } catch (error) {

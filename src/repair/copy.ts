@@ -1,19 +1,21 @@
 import { createBackOff } from '../database/back-off.ts';
 import type { Database } from '../database/database.ts';
+import type { Purpose } from '../database/pools.ts';
 import { toFailure } from '../domain/failure.ts';
 import type { Store } from '../domain/store.ts';
 import { createPostgresStore, type PostgresStoreOptions } from '../store/postgres-store.ts';
 
 /** One of the databases that are to hold the same summaries. */
 export interface Copy {
+  /** Whatever the purpose, on the connections of repair; one of `write` that is refused says nothing about reads. */
   readonly database: Database;
   /** Reads and writes it as `repair`, past whatever serves requests. */
   readonly store: Store;
   /** Whether it can be asked now; it is left alone for a while after a failure. */
   isReadable(): boolean;
-  /** Whether what it lacks can be written. */
+  /** Whether what it lacks can be written; then it can be asked as well. */
   isWritable(): boolean;
-  /** To be told that all went well. */
+  /** To be told that all reads went well. */
   noteSuccess(): void;
 }
 
@@ -23,28 +25,33 @@ export interface Slice {
   readonly until: number;
 }
 
-/** A database that takes no copies costs the others this often a look at what it lacks. */
+/** A database that fails, or takes no copies, costs the others this often a look at what it lacks. */
 const pauses = { firstMs: 2_000, maxMs: 20_000 };
 
 /** Makes a database one that can be repaired, on connections of their own. */
 export function createCopy({ database, observe }: PostgresStoreOptions): Copy {
   const backOff = createBackOff(pauses);
+  const writeBackOff = createBackOff(pauses);
 
-  const noting = async <Value>(work: Promise<Value>): Promise<Value> => {
+  const noting = async <Value>(purpose: Purpose, work: Promise<Value>): Promise<Value> => {
     try {
-      return await work;
+      const value = await work;
+      if (purpose === 'write') writeBackOff.noteSuccess();
+      return value;
     } catch (error) {
-      if (!isMended(toFailure(error).code)) backOff.noteFailure();
+      const { code } = toFailure(error);
+      if (purpose === 'write' && isRefusalOfWrites(code)) writeBackOff.noteFailure();
+      else if (!isMended(code)) backOff.noteFailure();
       throw error;
     }
   };
   const asRepair: Database = {
     ...database,
     checkUsable: () => database.checkUsable('repair'),
-    query: (_, statement) => noting(database.query('repair', statement)),
-    async open(_, statement) {
-      const cursor = await noting(database.open('repair', statement));
-      return { read: (rowsMax) => noting(cursor.read(rowsMax)), close: cursor.close };
+    query: (purpose, statement) => noting(purpose, database.query('repair', statement)),
+    async open(purpose, statement) {
+      const cursor = await noting(purpose, database.open('repair', statement));
+      return { read: (rowsMax) => noting(purpose, cursor.read(rowsMax)), close: cursor.close };
     },
   };
   const isIn = (...states: string[]) => states.includes(database.status().state) && backOff.isOver();
@@ -52,9 +59,14 @@ export function createCopy({ database, observe }: PostgresStoreOptions): Copy {
     database: asRepair,
     store: createPostgresStore({ database: asRepair, observe }),
     isReadable: () => isIn('up', 'read_only'),
-    isWritable: () => isIn('up'),
+    isWritable: () => isIn('up') && writeBackOff.isOver(),
     noteSuccess: backOff.noteSuccess,
   };
+}
+
+/** From a database that takes no writes the others can still get what they lack. */
+function isRefusalOfWrites(code: string): boolean {
+  return ['read_only', 'disk_full', 'authentication', 'unknown'].includes(code);
 }
 
 /** What the store mends itself, or what is about single summaries. */

@@ -1,6 +1,6 @@
 /**
  * Deletions, in all databases: each keeps a row of every deletion, and whether it has applied it. Who asks for one notes it
- * where he can; from there every other database gets it, before repair copies anything.
+ * where he can; from there every other database gets it, before repair copies anything (`coverage.ts` says what it may copy then).
  */
 import { randomUUID } from 'node:crypto';
 import {
@@ -12,9 +12,9 @@ import {
   reopenDeletions,
   unsettledDeletions,
 } from '../database/deletions.ts';
+import type { Purpose } from '../database/pools.ts';
 import type { Deleter, Deletion, DeletionOutcome } from '../domain/deletion.ts';
 import { Failure, toFailure } from '../domain/failure.ts';
-import type { Summary } from '../domain/summary.ts';
 import type { Copy } from './copy.ts';
 
 /** Who asks waits so long; what is left then goes by and by. */
@@ -23,10 +23,14 @@ const waitMs = 5_000;
 /** Ids tell the millisecond: what was written in this one is covered too. */
 const clockTickSeconds = 0.001;
 
-const runOn =
+const runFor =
+  (purpose: Purpose) =>
   ({ database }: Copy): Run =>
   (text, values = []) =>
-    database.query('repair', { text, values });
+    database.query(purpose, { text, values });
+
+const reading = runFor('repair');
+const writing = runFor('write');
 
 export interface DeleterOptions {
   readonly copies: readonly Copy[];
@@ -41,7 +45,7 @@ export function createDeleter({ copies, acks, now }: DeleterOptions): Deleter {
   return {
     async delete(request) {
       const deletion: Deletion = { ...request, id: randomUUID(), deletedAt: now() + clockTickSeconds };
-      const noted = await Promise.allSettled(copies.map((copy) => noteDeletions(runOn(copy), [deletion])));
+      const noted = await Promise.allSettled(copies.map((copy) => noteDeletions(writing(copy), [deletion])));
       const count = noted.filter(({ status }) => status === 'fulfilled').length;
       if (count < acks) {
         throw new Failure(
@@ -57,7 +61,7 @@ export function createDeleter({ copies, acks, now }: DeleterOptions): Deleter {
           const failed = (error: unknown) =>
             ({ database, outcome: toFailure(error).code, deleted: 0, isDone: false }) as const;
           if (note?.status === 'rejected') return failed(note.reason);
-          const applied = applyDeletion(runOn(copy), deletion.id, () => performance.now() < endMs);
+          const applied = applyDeletion(writing(copy), deletion.id, () => performance.now() < endMs);
           return applied.then((result) => ({ database, outcome: 'ok', ...result }), failed);
         }),
       );
@@ -66,60 +70,45 @@ export function createDeleter({ copies, acks, now }: DeleterOptions): Deleter {
   };
 }
 
+export interface SyncDeletionsOptions {
+  /** Asked after each step. */
+  readonly mayGoOn: () => boolean | Promise<boolean>;
+  /** Is told that a database could not be given a deletion, or apply it; it is left to the next time. */
+  readonly onFailed: (database: string, failure: Failure) => void;
+}
+
 /**
- * Gives every database the deletions that the others know, and applies those that are not applied.
+ * Gives every database that takes writes the deletions that the others know, and applies those that are not applied.
  *
- * @param mayGoOn Asked after each step.
- * @returns What reads all deletions. They may be many, and usually nobody asks for them.
- * @throws Failure when a database does not answer.
+ * @throws Failure when a database cannot be read.
  */
 export async function syncDeletions(
   copies: readonly Copy[],
-  mayGoOn: () => boolean | Promise<boolean>,
-): Promise<() => Promise<readonly Deletion[]>> {
-  const digests = await Promise.all(copies.map((copy) => digestDeletions(runOn(copy))));
+  { mayGoOn, onFailed }: SyncDeletionsOptions,
+): Promise<void> {
+  const digests = await Promise.all(copies.map((copy) => digestDeletions(reading(copy))));
   const isSame = digests.every(({ digest }) => digest === digests[0]?.digest);
-  const first = copies[0];
-  if (isSame && first && digests.every(({ unsettled }) => unsettled === 0)) {
-    const areNone = digests[0]?.digest.startsWith('0:');
-    return async () => (areNone ? [] : readDeletions(runOn(first)));
-  }
-  const known = await Promise.all(copies.map((copy) => readDeletions(runOn(copy))));
+  if (isSame && digests.every(({ unsettled }) => unsettled === 0)) return;
+  const known = await Promise.all(copies.map((copy) => readDeletions(reading(copy))));
   const all = [...new Map(known.flat().map((deletion) => [deletion.id, deletion])).values()];
   await Promise.all(
     copies.map(async (copy, index) => {
       if (!copy.isWritable()) return;
       const ids = new Set(known[index]?.map(({ id }) => id));
-      await noteDeletions(
-        runOn(copy),
-        all.filter(({ id }) => !ids.has(id)),
-      );
-      for (const id of await unsettledDeletions(runOn(copy))) {
-        if (!(await applyDeletion(runOn(copy), id, mayGoOn)).isDone) return;
+      const unknown = all.filter(({ id }) => !ids.has(id));
+      try {
+        if (unknown.length > 0) await noteDeletions(writing(copy), unknown);
+        for (const id of await unsettledDeletions(reading(copy))) {
+          if (!(await applyDeletion(writing(copy), id, mayGoOn)).isDone) return;
+        }
+      } catch (error) {
+        onFailed(copy.database.name, toFailure(error));
       }
     }),
   );
-  return async () => all;
-}
-
-/** Tells which deletion covers a summary, if any does. */
-export type CoveredBy = (summary: Summary) => Deletion | undefined;
-
-/** Of ids that do not tell when they were made nothing is known any more: they pass for new. */
-export function coverage(deletions: readonly Deletion[]): CoveredBy {
-  const byName = Map.groupBy(deletions, ({ name }) => name);
-  return ({ name, bucket, id }) =>
-    byName.get(name)?.find(({ from, to, deletedAt }) => {
-      return bucket >= from && bucket <= to && madeAt(id) < deletedAt;
-    });
-}
-
-/** Unix seconds; infinite for ids of other versions than 7. */
-function madeAt(id: string): number {
-  return id[14] === '7' ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) / 1_000 : Number.POSITIVE_INFINITY;
 }
 
 /** Has a database apply deletions again whose summaries it holds, because they came late. */
 export async function deleteAgain(copy: Copy, deletions: ReadonlySet<string>): Promise<void> {
-  if (deletions.size > 0 && copy.isWritable()) await reopenDeletions(runOn(copy), [...deletions]);
+  if (deletions.size > 0) await reopenDeletions(writing(copy), [...deletions]);
 }

@@ -13,7 +13,7 @@ const minuteSeconds = 60;
 
 /** A slice that is not the same everywhere. */
 export interface DifferingSlice extends Slice {
-  /** The digest in each database, as text, in their order: the same text, the same difference. */
+  /** Each database, whether it takes writes, and its digest, as text: the same text, the same difference, the same remedy. */
   readonly signature: string;
   /** How many summaries each holds, in their order. */
   readonly counts: readonly number[];
@@ -75,13 +75,13 @@ async function compare(
   width: number | ((start: number) => number),
 ): Promise<DifferingSlice[]> {
   const digests = await Promise.all(copies.map(read));
+  const takers = copies.map((copy) => `${copy.database.name}${copy.isWritable() ? '' : ' (takes none)'}`);
   const starts = [...new Set(digests.flatMap((ofOne) => [...ofOne.keys()]))];
   return starts.flatMap((from) => {
     const found = digests.map((ofOne) => ofOne.get(from) ?? { count: 0, text: '' });
     if (found.every(({ text }) => text === found[0]?.text)) return [];
     const until = from + (typeof width === 'number' ? width : width(from));
-    return [
-      { from, until, signature: found.map(({ text }) => text).join(' '), counts: found.map(({ count }) => count) },
-    ];
+    const signature = found.map(({ text }, index) => `${takers[index]} ${text}`).join(' ');
+    return [{ from, until, signature, counts: found.map(({ count }) => count) }];
   });
 }

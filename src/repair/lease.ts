@@ -17,7 +17,11 @@ const takeIt = `
 
 const releaseIt = `update repair_lease set until = '-infinity' where holder = $1`;
 
-/** A lease that lies with the database of the least identity: the same one for every process that reaches them all. */
+/**
+ * A lease that lies with the database of the least identity: the same one for every process that sees them all take writes.
+ *
+ * @param copies Gives those that take writes: the others can lend nothing.
+ */
 export function createLease(copies: () => readonly Copy[]): Lease {
   const holder = randomUUID();
   const whoDecides = async (): Promise<Copy | undefined> => {
@@ -33,12 +37,12 @@ export function createLease(copies: () => readonly Copy[]): Lease {
     async take() {
       const copy = await whoDecides();
       if (copy === undefined) return false;
-      const { rows } = await copy.database.query('repair', { text: takeIt, values: [holder, leaseSeconds] });
+      const { rows } = await copy.database.query('write', { text: takeIt, values: [holder, leaseSeconds] });
       return rows.length > 0;
     },
     async release() {
       const copy = await whoDecides();
-      await copy?.database.query('repair', { text: releaseIt, values: [holder] });
+      await copy?.database.query('write', { text: releaseIt, values: [holder] });
     },
   };
 }

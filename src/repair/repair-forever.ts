@@ -22,12 +22,11 @@ export interface RepairForeverOptions {
 export async function repairForever(options: RepairForeverOptions, signal: AbortSignal): Promise<void> {
   const { databases, observe } = options;
   const copies = databases.map((database) => createCopy({ database, observe }));
-  const readable = () => copies.filter((copy) => copy.isReadable());
-  const lease = createLease(readable);
+  const lease = createLease(() => copies.filter((copy) => copy.isWritable()));
   const repair = createRepair({ ...options, copies, signal });
   while (!signal.aborted) {
     try {
-      if (readable().length > 0 && (await lease.take())) await repair.pass(lease.take);
+      if (await lease.take()) await repair.pass(lease.take);
     } catch (error) {
       observe({ type: 'repair_failed', failure: toFailure(error) });
     }

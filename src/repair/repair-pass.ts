@@ -2,20 +2,22 @@
  * Repair: all databases are to hold the same summaries. What one has missed, because it was away, slow or is new, it gets
  * from the others. This alone, and nothing that a process remembers, is what makes copies equal again.
  *
- * 0. Deletions first: what one knows to be deleted, all delete (`deletions.ts`).
+ * 0. Deletions first: what one knows to be deleted, all delete that take writes (`deletions.ts`); what of it the others still
+ *    hold is copied from none of them (`coverage.ts`).
  * 1. Look: compare the digests of the databases that can be reached. Usually that is all, a few rows each.
  * 2. What has differed for some seconds, unchanged, is no write on its way: it is due. The newest first.
  * 3. Copy what is missing there, in both directions (`copy-missing.ts`).
  * 4. Where digests differ although nothing is missing, a digest is wrong: it is counted anew.
  *
- * What is older than the retention is left alone: a week that one database has dropped does not come back from another.
+ * Hours past the retention are left alone: a week that one database has dropped does not come back from another.
  */
-import { toFailure } from '../domain/failure.ts';
+import { type Failure, toFailure } from '../domain/failure.ts';
 import { aheadSecondsMax } from '../domain/instant.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Copy, Slice } from './copy.ts';
 import { copyMissing } from './copy-missing.ts';
-import { type CoveredBy, coverage, syncDeletions } from './deletions.ts';
+import { createDeletionsReader, type KnownDeletions } from './coverage.ts';
+import { syncDeletions } from './deletions.ts';
 import { type DifferingSlice, findDifferingSlices } from './differing-slices.ts';
 import { createDueSlices, type DueSlice } from './due-slices.ts';
 
@@ -58,7 +60,7 @@ export interface Pass {
   readonly differing: number;
   /** Of the slices that were due: how many summaries each database lacked. */
   readonly missing: Readonly<Record<string, number>>;
-  /** A database took no copies. */
+  /** A database took no copies, or did not delete. */
   readonly hasFailed: boolean;
   /** The begins of the slices that differ and that no repair was tried of. */
   readonly untried: readonly number[];
@@ -86,7 +88,7 @@ export function createRepair(options: RepairOptions): Repair {
     const isCertain = members.every(({ isAtRest }) => isAtRest) && !found.isCovered;
     if (found.missing.size === 0 && isCertain) await recount(slice, among.readable, options);
     if (!found.hasFailed) for (const member of members) dueSlices.tried(member, performance.now());
-    return found;
+    return { missing: found.missing, hasFailed: found.hasFailed || found.isLeft };
   };
 
   const repairAll = async (all: readonly Joined[], among: Among, mayGoOn: () => Promise<boolean>) => {
@@ -104,23 +106,27 @@ export function createRepair(options: RepairOptions): Repair {
 
   return {
     async pass(mayGoOn = async () => true) {
-      const readable = copies.filter((copy) => copy.isReadable());
-      const readDeletions = options.isDryRun ? async () => [] : await syncDeletions(readable, mayGoOn);
+      const reachable = copies.filter((copy) => copy.isReadable());
+      const onFailed = (database: string, failure: Failure) => observe({ type: 'repair_failed', database, failure });
+      if (!options.isDryRun) await syncDeletions(reachable, { mayGoOn, onFailed });
+      const readable = reachable.filter((copy) => copy.isReadable());
       if (readable.length < 2) return { differing: 0, missing: {}, hasFailed: false, untried: [] };
       const differing = await findDifferingSlices(readable, rangeOf(options));
       observe({ type: 'repair_looked', missing: countMissing(readable, differing), slices: differing.length });
       const due = joinNeighbours(dueSlices.due(differing, performance.now()));
-      const coveredBy = coverage(due.length > 0 ? await readDeletions() : []);
-      const found = await repairAll(due, { readable, coveredBy }, mayGoOn);
+      const found = await repairAll(due, { readable, readDeletions: createDeletionsReader(readable) }, mayGoOn);
       for (const copy of readable) if (copy.isReadable()) copy.noteSuccess();
       return { differing: differing.length, ...found, untried: dueSlices.untried() };
     },
   };
 }
 
-/** Whole hours, all of them after the oldest instant that is kept. */
+/**
+ * Whole hours, from the one of the oldest instant that is shown and taken: that belongs to a week that is not dropped yet, so
+ * what is copied of it stays.
+ */
 function rangeOf({ retentionSeconds, now, range }: RepairOptions): Slice {
-  const oldestHour = retentionSeconds === undefined ? 0 : Math.ceil((now() - retentionSeconds) / hourSeconds);
+  const oldestHour = retentionSeconds === undefined ? 0 : Math.floor((now() - retentionSeconds) / hourSeconds);
   const until = Math.min(now() + aheadSeconds, range?.until ?? Number.POSITIVE_INFINITY);
   return {
     from: Math.max(oldestHour, Math.floor((range?.from ?? 0) / hourSeconds)) * hourSeconds,
@@ -164,15 +170,15 @@ function widthOf({ from, until }: Slice): number {
 
 interface Among {
   readonly readable: readonly Copy[];
-  readonly coveredBy: CoveredBy;
+  readonly readDeletions: () => Promise<KnownDeletions>;
 }
 
-async function repairSlice(slice: Slice, { readable, coveredBy }: Among, options: RepairOptions) {
+async function repairSlice(slice: Slice, { readable, readDeletions }: Among, options: RepairOptions) {
   const { namePattern, isDryRun = false, observe, signal } = options;
   let hasFailed = false;
-  const { missing, isCovered } = await copyMissing(slice, widthOf(slice), {
+  const copied = await copyMissing(slice, widthOf(slice), {
     copies: readable,
-    coveredBy,
+    readDeletions,
     namePattern,
     isDryRun,
     signal,
@@ -182,7 +188,7 @@ async function repairSlice(slice: Slice, { readable, coveredBy }: Among, options
       observe({ type: 'repair_failed', database, failure });
     },
   });
-  return { missing, isCovered, hasFailed };
+  return { ...copied, hasFailed };
 }
 
 /** Whole hours only: what is counted anew counts by the hour. */
@@ -195,7 +201,7 @@ async function recount(slice: Slice, copies: readonly Copy[], options: RepairOpt
     .map(async ({ database }) => {
       const { name } = database;
       try {
-        await database.query('repair', { text, values: [slice.from, slice.until] });
+        await database.query('write', { text, values: [slice.from, slice.until] });
         observe({ type: 'recounted', database: name, ...slice });
       } catch (error) {
         observe({ type: 'repair_failed', database: name, failure: toFailure(error) });

@@ -4,12 +4,12 @@
  *
  * 1. Lay the fingerprints of every series and hour side by side, ids and content.
  * 2. Read those that differ summary by summary, twice: what differs only once was a write on its way.
- * 3. Compare the digests of the hours with what was counted.
+ * 3. Compare the digests of the hours with what was counted, and where they differ, later, with what is there at that instant.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Span } from '../domain/store.ts';
 import { type Summary, statisticNames } from '../domain/summary.ts';
-import { compareTallies, type Tallies, type Tally, type WrongTally } from './compare-tallies.ts';
+import { compareTallies, findWrongTallies, type Tallies, type Tally, type WrongTally } from './compare-tallies.ts';
 import type { Copy, Slice } from './copy.ts';
 import { type Fingerprint, fingerprintsOf, isSameEverywhere, spanOf } from './fingerprints.ts';
 
@@ -91,7 +91,7 @@ async function verifyDay(slice: Slice, options: VerifyOptions): Promise<Verified
   const { hours, differing } = await count(slice, options);
   const findings: Finding[] = await findInGroups(differing.slice(0, groupsMax), options);
   if (differing.length > groupsMax) findings.push({ type: 'more', hour: slice.from });
-  if (options.namePattern === undefined) findings.push(...(await findWrongTallies(slice, hours, options)));
+  if (options.namePattern === undefined) findings.push(...(await confirmWrongTallies(slice, hours, options)));
   const counts = [...hours].map(([hour, tallies]) => [hour, tallies.map(({ count }) => count)] as const);
   return { from: slice.from, hours: new Map(counts), findings };
 }
@@ -118,18 +118,18 @@ async function count(slice: Slice, options: VerifyOptions): Promise<{ hours: Tal
   return { hours, differing };
 }
 
-/** What was counted is counted once more where it is not what the database thinks it is: something may have come meanwhile. */
-async function findWrongTallies(slice: Slice, hours: Tallies, options: VerifyOptions): Promise<Finding[]> {
+/** Of what was counted and what the database thinks it is, one may have been read before a write and the other after it. */
+async function confirmWrongTallies(slice: Slice, hours: Tallies, options: VerifyOptions): Promise<Finding[]> {
   const suspected = await compareTallies(slice, hours, options.copies);
   if (suspected.length === 0) return [];
   await sleep(options.restMs ?? restMs);
-  const findings: Finding[] = [];
+  const findings: WrongTally[] = [];
   for (const from of new Set(suspected.map(({ hour }) => hour))) {
-    const one = { from, until: from + hourSeconds };
-    const { hours: again } = await count(one, options);
-    findings.push(...(await compareTallies(one, again, options.copies)));
+    findings.push(...(await findWrongTallies({ from, until: from + hourSeconds }, options.copies)));
   }
-  return findings;
+  return findings.filter((one) =>
+    suspected.some(({ type, hour, in: name }) => type === one.type && hour === one.hour && name === one.in),
+  );
 }
 
 /** A tally while it is being counted. */
@@ -141,26 +141,41 @@ function add(tally: MutableTally | undefined, fingerprint: Fingerprint | undefin
   tally.hash ^= BigInt(fingerprint.hash);
 }
 
+/** The databases are not read at one instant, so a write on its way may differ at each look, but none at two. */
 async function findInGroups(spans: readonly Span[], options: VerifyOptions): Promise<Finding[]> {
-  if (spans.length === 0) return [];
-  await sleep(options.restMs ?? restMs);
-  const findings: Finding[] = [];
-  for (let start = 0; start < spans.length; start += groupsAtOnce) {
-    findings.push(...(await compareSummaries(spans.slice(start, start + groupsAtOnce), options.copies)));
-  }
-  return findings;
+  const first = await lookAt(spans, options);
+  const differing = new Set(first.map(({ name, hour }) => `${hour} ${name}`));
+  const again = await lookAt(
+    spans.filter(({ name, from }) => differing.has(`${hourOf(from)} ${name}`)),
+    options,
+  );
+  return again.filter((one) => first.some(({ type, id }) => type === one.type && id === one.id));
 }
 
-async function compareSummaries(spans: readonly Span[], copies: readonly Copy[]): Promise<Finding[]> {
+async function lookAt(spans: readonly Span[], options: VerifyOptions): Promise<Difference[]> {
+  if (spans.length === 0) return [];
+  await sleep(options.restMs ?? restMs);
+  const found: Difference[] = [];
+  for (let start = 0; start < spans.length; start += groupsAtOnce) {
+    found.push(...(await compareSummaries(spans.slice(start, start + groupsAtOnce), options.copies)));
+  }
+  return found;
+}
+
+type Difference = Extract<Finding, { readonly id: string }>;
+
+const hourOf = (bucket: number) => Math.floor(bucket / hourSeconds) * hourSeconds;
+
+async function compareSummaries(spans: readonly Span[], copies: readonly Copy[]): Promise<Difference[]> {
   const held = await Promise.all(
     copies.map(async ({ store }) => new Map((await store.selectSpans(spans)).summaries.map((one) => [one.id, one]))),
   );
   const ids = new Set(held.flatMap((byId) => [...byId.keys()]));
-  return [...ids].flatMap((id): Finding[] => {
+  return [...ids].flatMap((id): Difference[] => {
     const versions = held.map((byId) => byId.get(id));
     const first = versions.find((summary) => summary !== undefined);
     if (first === undefined) return [];
-    const what = { hour: Math.floor(first.bucket / hourSeconds) * hourSeconds, name: first.name, id };
+    const what = { hour: hourOf(first.bucket), name: first.name, id };
     const lacking = copies.filter((_, index) => versions[index] === undefined).map(({ database }) => database.name);
     const difference = differenceOf(versions, copies);
     return [

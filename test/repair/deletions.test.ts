@@ -1,20 +1,24 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { v4, v7 } from 'uuid';
 import { expect, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
 import { rollUpOnce } from '../../src/database/roll-up.ts';
 import type { DeletionRequest } from '../../src/domain/deletion.ts';
+import type { Store } from '../../src/domain/store.ts';
 import type { Copy } from '../../src/repair/copy.ts';
 import { createDeleter, syncDeletions } from '../../src/repair/deletions.ts';
 import { verify } from '../../src/repair/verify.ts';
-import { type Copies, prepareCopies } from '../support/copies.ts';
+import { createPostgresStore } from '../../src/store/postgres-store.ts';
+import { type Copies, prepareCopies, setReadOnly } from '../support/copies.ts';
 import { runSql } from '../support/fresh-database.ts';
 import { bitsOf, minutes, monday, packAll } from '../support/packing.ts';
+import { eventually } from '../support/service-process.ts';
 import { summaryOf } from '../support/summaries.ts';
 
 const everything = { from: 0, to: 4e9 };
 const observe = () => undefined;
-const yes = () => true;
+const always = { mayGoOn: () => true, onFailed: observe };
 
 /** Deletes on some of the databases, as if the others were away. */
 function deleteOn(all: Copies, indices: readonly number[], request: DeletionRequest, deletedAt = Date.now() / 1000) {
@@ -66,6 +70,86 @@ test('a database that was away deletes when it is back, and nothing is copied ba
   await expectSound(all);
 });
 
+/** As those of an `Idempotency-Key`: their ids do not tell when they were made. */
+const keyed = (count: number, bucket = monday) =>
+  Array.from({ length: count }, (_, index) => summaryOf({ id: v4(), name: 'a', bucket: bucket + index }));
+
+test('nothing that is deleted is copied from a database that takes no writes, whatever its ids; what is sent again is', async () => {
+  const all = await prepareCopies(3);
+  const [a, b, c] = all.urls as [URL, URL, URL];
+  const old = keyed(5);
+  for (const { store } of all.copies.slice(0, 2)) await store.write(old);
+  await setReadOnly(all, 1, true);
+  await deleteOn(all, [0, 1, 2], { name: 'a', ...everything });
+  // Of the same hour, and one of them with the same id as before.
+  await all.copies[0]?.store.write([...keyed(2, monday + 60), ...old.slice(0, 1)]);
+  const passes = await all.repair();
+  for (const url of [a, c]) expect(await namesIn(url)).toEqual(['a 3']);
+  expect(await namesIn(b)).toEqual(['a 5']);
+  expect(passes.at(-1)).toMatchObject({ hasFailed: true });
+
+  await setReadOnly(all, 1, false);
+  await eventually(async () => {
+    await all.repair();
+    for (const url of all.urls) expect(await namesIn(url)).toEqual(['a 3']);
+  });
+  await expectSound(all);
+});
+
+test('a database that cannot note a deletion keeps no other from repair, and is no source of what is deleted', async () => {
+  const all = await prepareCopies(3);
+  const [a, b, c] = all.urls as [URL, URL, URL];
+  for (const { store } of all.copies) await store.write(keyed(5));
+  // As one without room.
+  await runSql(
+    b,
+    `create function refuse() returns trigger language plpgsql as $$ begin raise sqlstate '53100'; end $$`,
+  );
+  const event = 'before insert or update or delete';
+  for (const table of ['deletions', 'summaries'])
+    await runSql(b, `create trigger full_disk ${event} on ${table} for each statement execute function refuse()`);
+  // Which those who write notice first.
+  const writer = createPostgresStore({ database: all.databases[1] as Database, observe });
+  for (const pauseMs of [300, 700, 0]) {
+    await expect(writer.write(keyed(1))).rejects.toMatchObject({ code: 'disk_full' });
+    await sleep(pauseMs);
+  }
+  const { outcomes } = await deleteOn(all, [0, 1, 2], { name: 'a', ...everything });
+  expect(outcomes[1]).toMatchObject({ outcome: 'disk_full', isDone: false });
+  await all.copies[0]?.store.write(minutes(10));
+  // Longer than it is left alone.
+  for (const endMs = performance.now() + 4_000; performance.now() < endMs; ) await all.repair();
+  for (const url of [a, c]) expect(await namesIn(url)).toEqual(['a 10', 'b 10']);
+
+  for (const table of ['deletions', 'summaries']) await runSql(b, `drop trigger full_disk on ${table}`);
+  await eventually(async () => {
+    await all.repair();
+    for (const url of all.urls) expect(await namesIn(url)).toEqual(['a 10', 'b 10']);
+  }, 30_000);
+  await expectSound(all);
+}, 60_000);
+
+test('a deletion that comes while summaries are being copied brings none of them back', async () => {
+  const all = await prepareCopies(3);
+  for (const { store } of all.copies.slice(0, 2)) await store.write(keyed(5));
+  // Deleted everywhere after they were read, and before they are written where they are missing.
+  let isDeleted = false;
+  const copies = all.copies.map((copy): Copy => {
+    const selectSpans: Store['selectSpans'] = async (spans) => {
+      const selection = await copy.store.selectSpans(spans);
+      if (isDeleted) return selection;
+      isDeleted = true;
+      await deleteOn(all, [0, 1, 2], { name: 'a', ...everything });
+      return selection;
+    };
+    return { ...copy, store: { ...copy.store, selectSpans } };
+  });
+  await all.repair({ copies });
+  expect(isDeleted).toBe(true);
+  await all.repair();
+  for (const url of all.urls) expect(await namesIn(url)).toEqual([]);
+});
+
 test('what is sent for the same time afterwards is kept and repaired, with any kind of id', async () => {
   const all = await prepareCopies(2);
   const old = minutes(10);
@@ -83,13 +167,13 @@ test('what was on its way when it was deleted is deleted when it comes', async (
   const late = summaryOf({ name: 'a', bucket: monday });
   await deleteOn(all, [0, 1], { name: 'a', ...everything });
   for (const { store } of all.copies) await store.write([late]);
-  await syncDeletions(all.copies, yes);
+  await syncDeletions(all.copies, always);
   for (const url of all.urls) expect(await namesIn(url)).toEqual([]);
   // Long after, in one of them: as from a server that was frozen.
   for (const url of all.urls) await runSql(url, 'update deletions set settled_at = now()');
   await all.copies[1]?.store.write([late]);
   await all.repair();
-  await syncDeletions(all.copies, yes);
+  await syncDeletions(all.copies, always);
   for (const url of all.urls) expect(await namesIn(url)).toEqual([]);
 });
 

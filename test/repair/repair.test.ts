@@ -2,9 +2,11 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { rollUpOnce } from '../../src/database/roll-up.ts';
 import type { Store } from '../../src/domain/store.ts';
-import { type Copies, prepareCopies } from '../support/copies.ts';
+import { repairForever } from '../../src/repair/repair-forever.ts';
+import { type Copies, prepareCopies, setReadOnly } from '../support/copies.ts';
 import { runSql } from '../support/fresh-database.ts';
-import { bitsOf, minutes, monday, packAll, week } from '../support/packing.ts';
+import { bitsOf, day, minutes, monday, packAll, week } from '../support/packing.ts';
+import { eventually } from '../support/service-process.ts';
 import { anySummary, summaryOf } from '../support/summaries.ts';
 
 const bitsOfAll = ({ urls }: Copies) => Promise.all(urls.map(bitsOf));
@@ -148,6 +150,19 @@ test('does not bring back what is past the retention', async () => {
   expect(await bitsOf(all.urls[1] as URL)).toEqual([]);
 });
 
+test('copies whatever can still be read, up to the hour in which the retention ends', async () => {
+  const all = await prepareCopies(2);
+  await all.copies[0]?.store.write(minutes(180));
+  const options = { retentionSeconds: day, now: () => monday + day + 5_400 };
+  await all.repair(options);
+  const copied = await runSql(
+    all.urls[1] as URL,
+    'select min(bucket) as oldest, count(*)::int as count from summaries',
+  );
+  expect(copied).toEqual([{ oldest: new Date((monday + 3_600) * 1000), count: 240 }]);
+  expect((await all.repair(options)).at(-1)).toMatchObject({ differing: 0 });
+});
+
 test('repairs the others while one database takes no copies, and tells which', async () => {
   const all = await prepareCopies(3);
   const [, b, c] = all.urls as [URL, URL, URL];
@@ -162,6 +177,29 @@ test('repairs the others while one database takes no copies, and tells which', a
   expect(await bitsOf(c)).toHaveLength(20);
   expect(ofType(all, 'repair_failed')).toMatchObject([{ database: 'db2', failure: { code: 'disk_full' } }]);
 });
+
+test('copies from a database that takes no writes, whatever its identity, and to it when it takes them', async () => {
+  const all = await prepareCopies(3);
+  const [a, b, c] = all.urls as [URL, URL, URL];
+  await runSql(a, "update database_identity set id = '00000000-0000-4000-8000-000000000000'");
+  await all.copies[0]?.store.write(minutes(10));
+  await all.copies[1]?.store.write(minutes(10));
+  await setReadOnly(all, 0, true);
+  const stopping = new AbortController();
+  const { databases, observe } = all;
+  const options = { databases, observe, retentionSeconds: undefined, now: () => Date.now() / 1000 };
+  const running = repairForever(options, stopping.signal);
+  await eventually(async () => {
+    for (const url of [b, c]) expect(await bitsOf(url)).toHaveLength(40);
+  }, 30_000);
+  expect(ofType(all, 'repair_failed')).toEqual([]);
+  expect(await bitsOf(a)).toHaveLength(20);
+
+  await setReadOnly(all, 0, false);
+  await eventually(() => expectAllToHold(all, 40), 30_000);
+  stopping.abort();
+  await running;
+}, 90_000);
 
 test('counts digests anew that are wrong', async () => {
   const all = await prepareCopies(2);

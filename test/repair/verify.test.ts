@@ -1,9 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import type { Database } from '../../src/database/database.ts';
 import { rollUpOnce } from '../../src/database/roll-up.ts';
+import type { Store } from '../../src/domain/store.ts';
+import type { Copy } from '../../src/repair/copy.ts';
 import { type Finding, type VerifiedDay, verify } from '../../src/repair/verify.ts';
 import { type Copies, prepareCopies } from '../support/copies.ts';
 import { runSql } from '../support/fresh-database.ts';
 import { minutes, monday, mondayText, packAll, partition } from '../support/packing.ts';
+import { summaryOf } from '../support/summaries.ts';
 
 const range = { from: monday - 86_400, until: Math.ceil(Date.now() / 3_600_000) * 3_600 };
 
@@ -88,5 +93,30 @@ test('finds digests and roll-ups that are not what is stored', async () => {
   expect(await findingsOf(all)).toEqual([
     { type: 'digest', hour: monday, in: 'db1' },
     { type: 'roll-up', hour: monday + 3_600, in: 'db2' },
+  ]);
+});
+
+test('tells nothing wrong of what is written meanwhile, into hours that are over', async () => {
+  const all = await prepareEqual();
+  const [lost] = all.summaries;
+  await runSql(all.b, 'delete from summaries where id = $1', [lost?.id]);
+  const writeToAll = async () => {
+    const summary = summaryOf({ name: 'a', bucket: monday + 90 });
+    await Promise.all(all.copies.map(({ store }) => store.write([summary])));
+  };
+  const copies = all.copies.map((copy, index): Copy => {
+    // Between what is counted and what is kept, and between one database and the next.
+    const query: Database['query'] = async (purpose, statement) => {
+      await writeToAll();
+      return copy.database.query(purpose, statement);
+    };
+    const selectSpans: Store['selectSpans'] = async (spans) => {
+      if (index === 1) await sleep(100).then(writeToAll);
+      return copy.store.selectSpans(spans);
+    };
+    return { ...copy, database: { ...copy.database, query }, store: { ...copy.store, selectSpans } };
+  });
+  expect(await findingsOf({ ...all, copies })).toEqual([
+    { type: 'missing', hour: monday, name: 'a', id: lost?.id, in: ['db2'] },
   ]);
 });

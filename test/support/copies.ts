@@ -1,9 +1,10 @@
-import { onTestFinished } from 'vitest';
+import { expect, inject, onTestFinished } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
-import type { Observation } from '../../src/domain/observation.ts';
+import type { Observation, Observe } from '../../src/domain/observation.ts';
 import { type Copy, createCopy } from '../../src/repair/copy.ts';
 import { createRepair, type Pass, type RepairOptions } from '../../src/repair/repair-pass.ts';
-import { freshDatabase, freshDatabaseUrl } from './fresh-database.ts';
+import { freshDatabase, freshDatabaseUrl, runSql } from './fresh-database.ts';
+import { eventually } from './service-process.ts';
 
 /** Some databases and what repairs them. */
 export interface Copies {
@@ -11,6 +12,7 @@ export interface Copies {
   readonly databases: readonly Database[];
   readonly copies: readonly Copy[];
   readonly observations: Observation[];
+  readonly observe: Observe;
   /** Passes until nothing differs, or nothing that differs is still to be tried; gives all of them. */
   repair(options?: Partial<RepairOptions>): Promise<Pass[]>;
 }
@@ -33,6 +35,7 @@ export async function prepareCopies(count: number): Promise<Copies> {
     databases,
     copies,
     observations,
+    observe,
     async repair(options = {}) {
       const repair = createRepair({
         copies,
@@ -53,3 +56,16 @@ export async function prepareCopies(count: number): Promise<Copies> {
     },
   };
 }
+
+/** Has one of the databases take no writes, as after a failover, or take them again; resolves when that is known. */
+export async function setReadOnly({ urls, databases }: Copies, index: number, isReadOnly: boolean): Promise<void> {
+  const name = urls[index]?.pathname.slice(1) ?? '';
+  const serverUrl = new URL(inject('postgresUrl'));
+  const setting = isReadOnly ? 'set default_transaction_read_only = on' : 'reset default_transaction_read_only';
+  await runSql(serverUrl, `alter database ${name} ${setting}`);
+  if (isReadOnly) await runSql(serverUrl, endSessions, [name]);
+  const state = isReadOnly ? 'read_only' : 'up';
+  await eventually(() => expect(databases[index]?.status().state).toBe(state));
+}
+
+const endSessions = 'select pg_terminate_backend(pid, 1000) from pg_stat_activity where datname = $1';
