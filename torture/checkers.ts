@@ -4,6 +4,7 @@
  */
 import {
   acknowledgedMs,
+  type Burn,
   type Content,
   type FaultOperation,
   keyOf,
@@ -111,23 +112,41 @@ function maskOf(summaries: readonly Sent[]): Map<string, number> {
  * answers from so few databases that an acknowledged summary may be in none of them.
  */
 export function findFalselyComplete(evidence: Evidence): string[] {
-  const acknowledged = new Map<string, { summary: Sent; atMs: number }[]>();
-  for (const write of writesOf(evidence)) {
-    const atMs = acknowledgedMs(write);
-    if (atMs === undefined) continue;
-    for (const summary of write.summaries) {
-      acknowledged.set(summary.name, [...(acknowledged.get(summary.name) ?? []), { summary, atMs }]);
-    }
-  }
+  const missedBy = createMissedBy(evidence);
   const enough = evidence.contents.length - evidence.writeAcks + 1;
   return readsOf(evidence)
     .filter(({ status, isComplete }) => status === 200 && isComplete)
-    .flatMap(({ name, beganMs, databases, counts }) => [
-      ...(databases < enough ? [`a read at ${beganMs} ms said complete of ${databases} databases`] : []),
-      ...(acknowledged.get(name) ?? [])
-        .filter(({ summary, atMs }) => atMs < beganMs && ((counts.get(summary.bucket) ?? 0) & summary.count) === 0)
-        .map(({ summary }) => `a read at ${beganMs} ms said complete and misses ${keyOf(summary)}`),
+    .flatMap((read) => [
+      ...(read.databases < enough ? [`a read at ${read.beganMs} ms said complete of ${read.databases} databases`] : []),
+      ...missedBy(read).map((summary) => `a read at ${read.beganMs} ms said complete and misses ${keyOf(summary)}`),
     ]);
+}
+
+/** @returns What tells the summaries that were acknowledged before a read of their series began, and are not in it. */
+function createMissedBy(evidence: Evidence): (read: ReadOperation) => Sent[] {
+  const acknowledged = writesOf(evidence).flatMap((write) => {
+    const atMs = acknowledgedMs(write);
+    return atMs === undefined ? [] : write.summaries.map((summary) => ({ summary, atMs }));
+  });
+  const byName = Map.groupBy(acknowledged, ({ summary }) => summary.name);
+  return ({ name, beganMs, counts }) =>
+    (byName.get(name) ?? [])
+      .filter(({ summary, atMs }) => atMs < beganMs && ((counts.get(summary.bucket) ?? 0) & summary.count) === 0)
+      .map(({ summary }) => summary);
+}
+
+/** A read after a database was burnt that fails or misses anything: the others hold everything, whatever they say. */
+export function findBurnt(evidence: Evidence): string[] {
+  const burns = evidence.history.filter((one): one is Burn => one.type === 'burn');
+  const missedBy = createMissedBy(evidence);
+  return burns.flatMap(({ target, atMs }) =>
+    readsOf(evidence)
+      .filter(({ beganMs }) => beganMs >= atMs)
+      .flatMap((read) => [
+        ...(read.status === 200 ? [] : [`without ${target}, a read of ${read.name} was answered ${read.status}`]),
+        ...missedBy(read).map((summary) => `without ${target}, a read misses ${keyOf(summary)}`),
+      ]),
+  );
 }
 
 /** Tries that failed although enough databases, and the service that was asked, were as they should be. */
@@ -180,6 +199,7 @@ export function check(evidence: Evidence, limits: Limits): ReadonlyMap<string, r
     ['diverged', findDiverged(evidence)],
     ['double-counted', findDoubled(evidence)],
     ['falsely complete', findFalselyComplete(evidence)],
+    ['burnt', findBurnt(evidence)],
     ['unavailable', findUnavailable(evidence)],
     ['over bounds', findOverBounds(evidence, limits)],
   ]);

@@ -11,6 +11,9 @@ import { readOnce, runWorkload } from './workload.ts';
 /** What is promised for databases that are back. */
 const convergenceMaxMs = 60_000;
 
+/** A service that was refused before tries again so late; what it does not use by then, it never may. */
+const usedWithinMs = 25_000;
+
 const usageEveryMs = 1_000;
 
 /** What a write may take: its timeout, the half second that is promised beyond, and what a busy machine adds. */
@@ -61,8 +64,10 @@ export async function runExperiment(options: ExperimentOptions): Promise<Outcome
     onProgress(`${seconds(clock())}: healed, ${history.length} operations; waiting for the databases to be equal`);
     const { contents, convergedMs } = await converge(ground, clock);
     // One database burns; whoever reads then is to miss nothing.
-    const [burnt] = ground.servers;
-    await burnt?.kill();
+    await ground.untilUsed(usedWithinMs);
+    const burnt = random.pick(ground.servers);
+    await burnt.kill();
+    history.push({ type: 'burn', target: burnt.name, atMs: clock() });
     for (let series = 0; series < 10; series += 1) history.push(await readOnce(series % 3, `torture.${series}`, work));
     return { history, contents, writeAcks, convergedMs };
   } finally {

@@ -71,8 +71,15 @@ export interface Usage {
   readonly sockets: number;
 }
 
+/** A database is gone for good; all were equal before. */
+export interface Burn {
+  readonly type: 'burn';
+  readonly target: string;
+  readonly atMs: number;
+}
+
 /** All of it, in the order of ending. */
-export type Operation = WriteOperation | ReadOperation | FaultOperation | Usage;
+export type Operation = WriteOperation | ReadOperation | FaultOperation | Usage | Burn;
 
 /** What a database holds in the end, by id. */
 export type Content = ReadonlyMap<string, Sent>;

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import {
+  check,
   type Evidence,
+  findBurnt,
   findDiverged,
   findDoubled,
   findFalselyComplete,
@@ -56,10 +58,7 @@ const limits = { writeMs: 2_500, rssMb: 300, sockets: 100 };
 
 test('finds nothing where nothing is wrong', () => {
   const sound = evidence([write(tryOf()), read([[100, 1]]), fault('db1')]);
-  for (const find of [findLost, findForeign, findDiverged, findDoubled, findFalselyComplete, findUnavailable]) {
-    expect(find(sound)).toEqual([]);
-  }
-  expect(findOverBounds(sound, limits)).toEqual([]);
+  for (const [checker, findings] of check(sound, limits)) expect([checker, ...findings]).toEqual([checker]);
 });
 
 test('finds what was acknowledged and is in no database; what was not acknowledged may be absent', () => {
@@ -90,6 +89,15 @@ test('finds a read that calls itself complete and misses what was acknowledged b
   expect(findFalselyComplete(evidence([read([], { databases: 1 })]))).toHaveLength(1);
   expect(findFalselyComplete(evidence([write(tryOf()), read([], { isComplete: false })]))).toEqual([]);
   expect(findFalselyComplete(evidence([write(tryOf()), read([], { beganMs: 1_005 })]))).toEqual([]);
+});
+
+test('finds a read without the burnt database that fails or misses anything, whatever it says of itself', () => {
+  const burn: Operation = { type: 'burn', target: 'db1', atMs: 1_900 };
+  const incomplete = { isComplete: false };
+  expect(findBurnt(evidence([write(tryOf()), burn, read([[100, 1]], incomplete)]))).toEqual([]);
+  expect(findBurnt(evidence([write(tryOf()), burn, read([], incomplete)]))).toHaveLength(1);
+  expect(findBurnt(evidence([burn, read([], { ...incomplete, status: 503 })]))).toHaveLength(1);
+  expect(findBurnt(evidence([write(tryOf()), read([], { ...incomplete, beganMs: 1_899 }), burn]))).toEqual([]);
 });
 
 test('finds tries that failed although enough databases and their service were as they should be', () => {
