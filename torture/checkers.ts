@@ -2,6 +2,7 @@
  * What must never be, found in the history and in what the databases hold in the end; in the manner of Jepsen's checkers
  * of sets. Each finding is a sentence.
  */
+import { statisticNames } from '../src/domain/summary.ts';
 import {
   acknowledgedMs,
   type Burn,
@@ -11,6 +12,7 @@ import {
   type Operation,
   type ReadOperation,
   type Sent,
+  statisticsOf,
   type Try,
   type Usage,
   type WriteOperation,
@@ -68,8 +70,13 @@ export function findForeign(evidence: Evidence): string[] {
     [...content.values()].flatMap((held) => {
       const original = sent.get(keyOf(held));
       if (original === undefined) return [`${keyOf(held)} in db${database + 1} was never sent`];
-      if (original.value === held.value) return [];
-      return [`${keyOf(held)} is ${held.value} in db${database + 1}, and was sent as ${original.value}`];
+      const statistics = statisticsOf(original);
+      return statisticNames
+        .filter((name) => held[name] !== statistics[name])
+        .map(
+          (name) =>
+            `${keyOf(held)} in db${database + 1}: its ${name} is ${held[name]}, and was sent as ${statistics[name]}`,
+        );
     }),
   );
 }

@@ -1,5 +1,6 @@
 import { cp } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { statisticNames } from '../src/domain/summary.ts';
 import type { Evidence, Limits } from './checkers.ts';
 import { type Ground, prepareGround, writeTimeoutMs } from './ground.ts';
 import type { Content, FaultOperation, Operation } from './history.ts';
@@ -90,12 +91,12 @@ async function converge(ground: Ground, clock: () => number) {
 
 async function readContents(servers: readonly TortureServer[]): Promise<Content[]> {
   const text = `
-    select summaries.id, name, extract(epoch from bucket)::float8 as bucket, count, mean as value
+    select summaries.id, name, extract(epoch from bucket)::float8 as bucket, ${statisticNames.join(', ')}
     from summaries join series on series.id = series_id where name like 'torture.%'`;
   return Promise.all(
     servers.map(async (server) => {
       const rows = await server.run(text);
-      return new Map(rows.map(({ id, ...sent }) => [String(id), sent])) as unknown as Content;
+      return new Map(rows.map(({ id, ...held }) => [String(id), held])) as unknown as Content;
     }),
   );
 }

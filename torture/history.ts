@@ -1,6 +1,7 @@
 /**
  * What happened, as those outside saw it: the only thing that checkers look at. Times in milliseconds since the begin.
  */
+import type { Statistics } from '../src/domain/summary.ts';
 
 /**
  * A summary as it was sent. No two have equal name, bucket and count; those of equal name and bucket have counts that are
@@ -11,8 +12,14 @@ export interface Sent {
   /** Unix seconds. */
   readonly bucket: number;
   readonly count: number;
-  /** Its mean and all of its other statistics. */
+  /** What its other statistics are made of. */
   readonly value: number;
+}
+
+/** The statistics that are sent: no two are equal, so that each can be told from all others. */
+export function statisticsOf({ count, value }: Pick<Sent, 'count' | 'value'>): Statistics {
+  const others = { mean: value, median: value + 2, min: value + 4, max: value + 6 };
+  return { count, ...others, perc95: value + 8, perc99: value + 10, last: value + 12 };
 }
 
 /** What tells one summary from all others. */
@@ -81,8 +88,11 @@ export interface Burn {
 /** All of it, in the order of ending. */
 export type Operation = WriteOperation | ReadOperation | FaultOperation | Usage | Burn;
 
+/** A summary as a database holds it. */
+export type Held = Pick<Sent, 'name' | 'bucket'> & Statistics;
+
 /** What a database holds in the end, by id. */
-export type Content = ReadonlyMap<string, Sent>;
+export type Content = ReadonlyMap<string, Held>;
 
 /** Whether a write was acknowledged, and when. */
 export function acknowledgedMs({ tries }: WriteOperation): number | undefined {

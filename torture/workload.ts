@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stalledMs } from '../test/support/stalls.ts';
-import type { Operation, ReadOperation, Sent, Try } from './history.ts';
+import { type Operation, type ReadOperation, type Sent, statisticsOf, type Try } from './history.ts';
 import type { Random } from './random.ts';
 
 const writers = 20;
@@ -80,20 +80,7 @@ async function tryToWrite(
   { urls, clock }: WorkloadOptions,
 ): Promise<Try> {
   const body = JSON.stringify(
-    summaries.map(({ name, bucket, count, value }) => {
-      return {
-        name,
-        bucket,
-        count,
-        mean: value,
-        median: value,
-        min: value,
-        max: value,
-        perc95: value,
-        perc99: value,
-        last: value,
-      };
-    }),
+    summaries.map((summary) => ({ name: summary.name, bucket: summary.bucket, ...statisticsOf(summary) })),
   );
   const beganMs = clock();
   const stalledBefore = stalledMs();

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { statisticNames } from '../../src/domain/summary.ts';
 import {
   check,
   type Evidence,
@@ -11,7 +12,16 @@ import {
   findOverBounds,
   findUnavailable,
 } from '../../torture/checkers.ts';
-import type { Content, FaultOperation, Operation, ReadOperation, Sent, Try } from '../../torture/history.ts';
+import {
+  type Content,
+  type FaultOperation,
+  type Held,
+  type Operation,
+  type ReadOperation,
+  type Sent,
+  statisticsOf,
+  type Try,
+} from '../../torture/history.ts';
 
 const sent: Sent = { name: 'a', bucket: 100, count: 1, value: 0.5 };
 
@@ -45,10 +55,11 @@ const fault = (target: string, fields: Partial<FaultOperation> = {}): Operation 
   ...fields,
 });
 
-const holding = (...summaries: readonly Sent[]): Content => new Map(summaries.map((one, index) => [`id${index}`, one]));
+const held: Held = { name: sent.name, bucket: sent.bucket, ...statisticsOf(sent) };
+const holding = (...summaries: readonly Held[]): Content => new Map(summaries.map((one, index) => [`id${index}`, one]));
 const evidence = (
   history: readonly Operation[],
-  contents: readonly Content[] = [holding(sent), holding(sent)],
+  contents: readonly Content[] = [holding(held), holding(held)],
 ): Evidence => ({
   history,
   contents,
@@ -68,17 +79,27 @@ test('finds what was acknowledged and is in no database; what was not acknowledg
 });
 
 test('finds what was never sent, and what says something else than was sent', () => {
-  expect(findForeign(evidence([], [holding(sent)]))).toEqual(['a 100 1 in db1 was never sent']);
-  const changed = holding({ ...sent, value: Math.fround(0.1) });
-  expect(findForeign(evidence([write(tryOf())], [holding(sent), changed]))).toHaveLength(1);
+  expect(findForeign(evidence([], [holding(held)]))).toEqual(['a 100 1 in db1 was never sent']);
+  expect(findForeign(evidence([write(tryOf())], [holding(held), holding({ ...held, count: 2 })]))).toHaveLength(1);
+});
+
+test.each(statisticNames.slice(1))('finds another %s than was sent', (name) => {
+  const changed = holding({ ...held, [name]: 7 });
+  expect(findForeign(evidence([write(tryOf())], [holding(held), changed]))).toEqual([
+    `a 100 1 in db2: its ${name} is 7, and was sent as ${held[name]}`,
+  ]);
+});
+
+test('sends no two statistics of equal value', () => {
+  expect(new Set(Object.values(statisticsOf(sent))).size).toBe(statisticNames.length);
 });
 
 test('finds databases that differ in the end', () => {
-  expect(findDiverged(evidence([], [holding(sent), holding()]))).toEqual(['db2 lacks 1 of 1 summaries']);
+  expect(findDiverged(evidence([], [holding(held), holding()]))).toEqual(['db2 lacks 1 of 1 summaries']);
 });
 
 test('finds what is stored under two ids, and what a read counted twice', () => {
-  expect(findDoubled(evidence([write(tryOf())], [holding(sent, sent)]))).toEqual(['a 100 1 is stored more than once']);
+  expect(findDoubled(evidence([write(tryOf())], [holding(held, held)]))).toEqual(['a 100 1 is stored more than once']);
   expect(findDoubled(evidence([write(tryOf()), read([[100, 2]])]))).toHaveLength(1);
   expect(findDoubled(evidence([read([[100, 1]])]))).toHaveLength(1);
 });
@@ -102,7 +123,7 @@ test('finds a read without the burnt database that fails or misses anything, wha
 
 test('finds tries that failed although enough databases and their service were as they should be', () => {
   const failed = write(tryOf({ status: 503 }));
-  const contents = [holding(sent), holding(sent), holding(sent)];
+  const contents = [holding(held), holding(held), holding(held)];
   expect(findUnavailable(evidence([failed], contents))).toHaveLength(2);
   expect(findUnavailable(evidence([failed, fault('db1'), fault('db2')], contents))).toHaveLength(2);
   expect(findUnavailable(evidence([failed, fault('db1'), fault('db2'), fault('db3')], contents))).toEqual([]);
