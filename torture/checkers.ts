@@ -28,6 +28,8 @@ export interface Evidence {
 export interface Limits {
   /** Of a try to write, with what the machine of the experiment may add. */
   readonly writeMs: number;
+  /** Of a read, likewise. */
+  readonly readMs: number;
   readonly rssMb: number;
   readonly sockets: number;
 }
@@ -44,10 +46,11 @@ const graceMsAfter = ({ fault }: FaultOperation) => (stubborn.includes(fault) ? 
 /** Where the machine itself stands still so long, a timeout is nobody's fault. */
 const stalledMsMax = 500;
 
-/** The share of tries that may fail although enough databases were as they should be. */
+/** The share of requests that may fail although enough databases were as they should be. */
 const unavailableMax = 0.001;
 
 const writesOf = ({ history }: Evidence) => history.filter((one): one is WriteOperation => one.type === 'write');
+const triesOf = (evidence: Evidence) => writesOf(evidence).flatMap(({ tries }) => tries);
 const readsOf = ({ history }: Evidence) => history.filter((one): one is ReadOperation => one.type === 'read');
 const faultsOf = ({ history }: Evidence) => history.filter((one): one is FaultOperation => one.type === 'fault');
 const usagesOf = ({ history }: Evidence) => history.filter((one): one is Usage => one.type === 'usage');
@@ -156,46 +159,57 @@ export function findBurnt(evidence: Evidence): string[] {
   );
 }
 
-/** Tries that failed although enough databases, and the service that was asked, were as they should be. */
+/** Requests that failed although enough databases, and the service that was asked, were as they should be. */
 export function findUnavailable(evidence: Evidence): string[] {
-  const faults = faultsOf(evidence);
-  const tries = writesOf(evidence).flatMap(({ tries }) => tries);
-  const expected = tries.filter((one) => isExpected(one, faults, evidence));
-  const failed = expected.filter(({ status }) => status !== 201);
-  if (failed.length <= expected.length * unavailableMax) return [];
-  return [
-    `${failed.length} of ${expected.length} tries failed although they could not be expected to`,
-    ...failed.map(({ beganMs, service, status }) => `service${service + 1} answered ${status} at ${beganMs} ms`),
-  ];
+  const failedOf = (what: string, expected: readonly Try[], success: number) => {
+    const failed = expected.filter(({ status }) => status !== success);
+    if (failed.length <= expected.length * unavailableMax) return [];
+    return [
+      `${failed.length} of ${expected.length} ${what} failed although they could not be expected to`,
+      ...failed.map(
+        ({ beganMs, endedMs, service, status }) =>
+          `of ${what}, service${service + 1} answered ${status} from ${Math.round(beganMs)} to ${Math.round(endedMs)} ms`,
+      ),
+    ];
+  };
+  const { writes, reads } = expectedOf(evidence);
+  return [...failedOf('tries to write', writes, 201), ...failedOf('reads', reads, 200)];
 }
 
-function isExpected(
-  { service, beganMs, endedMs, stalledMs }: Try,
-  faults: readonly FaultOperation[],
-  evidence: Evidence,
-): boolean {
+/** The requests that nothing excuses: a write that as many databases could take as it needs, a read that one could answer. */
+export function expectedOf(evidence: Evidence): { readonly writes: readonly Try[]; readonly reads: readonly Try[] } {
+  const faults = faultsOf(evidence);
+  const databases = evidence.contents.length;
+  return {
+    writes: triesOf(evidence).filter((one) => databases - countHit(one, faults) >= evidence.writeAcks),
+    reads: readsOf(evidence).filter((one) => databases - countHit(one, faults) >= 1),
+  };
+}
+
+/** How many databases were out during a request, or of late; all of them where it is for other reasons that it may fail. */
+function countHit({ service, beganMs, endedMs, stalledMs }: Try, faults: readonly FaultOperation[]): number {
   const near = faults.filter((fault) => fault.beganMs <= endedMs && fault.endedMs + graceMsAfter(fault) >= beganMs);
   const databases = new Set(near.filter(({ target }) => target.startsWith('db')).map(({ target }) => target));
   const isServiceHit = near.some(({ target }) => target === `service${service + 1}`);
-  return stalledMs <= stalledMsMax && !isServiceHit && evidence.contents.length - databases.size >= evidence.writeAcks;
+  return isServiceHit || stalledMs > stalledMsMax ? Number.POSITIVE_INFINITY : databases.size;
 }
 
 /** What took too long, or too much. */
-export function findOverBounds(evidence: Evidence, { writeMs, rssMb, sockets }: Limits): string[] {
-  const slow = writesOf(evidence)
-    .flatMap(({ tries }) => tries)
-    .filter(({ beganMs, endedMs, stalledMs }) => endedMs - beganMs - stalledMs > writeMs)
-    .map(
-      ({ beganMs, endedMs, service }) =>
-        `a write to service${service + 1} at ${beganMs} ms took ${Math.round(endedMs - beganMs)} ms`,
-    );
+export function findOverBounds(evidence: Evidence, { writeMs, readMs, rssMb, sockets }: Limits): string[] {
+  const slowOf = (what: string, requests: readonly Try[], limitMs: number) =>
+    requests
+      .filter(({ beganMs, endedMs, stalledMs }) => endedMs - beganMs - stalledMs > limitMs)
+      .map(
+        ({ beganMs, endedMs, service }) =>
+          `a ${what} by service${service + 1} at ${beganMs} ms took ${Math.round(endedMs - beganMs)} ms`,
+      );
   const large = usagesOf(evidence)
     .filter((usage) => usage.rssMb > rssMb || usage.sockets > sockets)
     .map(
       ({ service, atMs, rssMb, sockets }) =>
         `service${service + 1} had ${Math.round(rssMb)} MB and ${sockets} files open at ${atMs} ms`,
     );
-  return [...slow, ...large];
+  return [...slowOf('write', triesOf(evidence), writeMs), ...slowOf('read', readsOf(evidence), readMs), ...large];
 }
 
 /** All of them, by name. */

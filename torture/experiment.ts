@@ -2,7 +2,7 @@ import { cp } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { statisticNames } from '../src/domain/summary.ts';
 import type { Evidence, Limits } from './checkers.ts';
-import { type Ground, prepareGround, writeTimeoutMs } from './ground.ts';
+import { type Ground, prepareGround, readTimeoutMs, writeTimeoutMs } from './ground.ts';
 import type { Content, FaultOperation, Operation } from './history.ts';
 import { createRandom } from './random.ts';
 import { runSchedule } from './schedule.ts';
@@ -17,8 +17,16 @@ const usedWithinMs = 25_000;
 
 const usageEveryMs = 1_000;
 
-/** What a write may take: its timeout, the half second that is promised beyond, and what a busy machine adds. */
-export const limits: Limits = { writeMs: writeTimeoutMs + 1_500, rssMb: 400, sockets: 200 };
+/** The half second that is promised beyond the timeout of a write, and what a busy machine adds. */
+const beyondTimeoutMs = 1_500;
+
+/** A read may wait twice: for the databases to be compared, and for what they differ in. */
+export const limits: Limits = {
+  writeMs: writeTimeoutMs + beyondTimeoutMs,
+  readMs: 2 * readTimeoutMs + beyondTimeoutMs,
+  rssMb: 400,
+  sockets: 200,
+};
 
 export interface ExperimentOptions {
   readonly root: string;

@@ -34,25 +34,21 @@ export interface WriteOperation {
   readonly tries: readonly Try[];
 }
 
-/** One try of a write. */
+/** One request: a try of a write, or a read. */
 export interface Try {
   readonly service: number;
   readonly beganMs: number;
   readonly endedMs: number;
-  /** HTTP status; undefined: no answer came. */
+  /** HTTP status; undefined: no answer came, or none that was whole. */
   readonly status: number | undefined;
   /** How long the process that sent it waited for a processor meanwhile, as others of this machine then do. */
   readonly stalledMs: number;
 }
 
 /** One read of a series over all of the time of the experiment. */
-export interface ReadOperation {
+export interface ReadOperation extends Try {
   readonly type: 'read';
-  readonly service: number;
   readonly name: string;
-  readonly beganMs: number;
-  readonly endedMs: number;
-  readonly status: number | undefined;
   readonly isComplete: boolean;
   /** How many databases it says to have had an answer from. */
   readonly databases: number;

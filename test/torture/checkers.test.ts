@@ -41,6 +41,7 @@ const read = (counts: readonly [number, number][], fields: Partial<ReadOperation
   beganMs: 2_000,
   endedMs: 2_010,
   status: 200,
+  stalledMs: 0,
   isComplete: true,
   databases: 2,
   counts: new Map(counts),
@@ -65,7 +66,7 @@ const evidence = (
   contents,
   writeAcks: 1,
 });
-const limits = { writeMs: 2_500, rssMb: 300, sockets: 100 };
+const limits = { writeMs: 2_500, readMs: 6_500, rssMb: 300, sockets: 100 };
 
 test('finds nothing where nothing is wrong', () => {
   const sound = evidence([write(tryOf()), read([[100, 1]]), fault('db1')]);
@@ -136,9 +137,26 @@ test('finds tries that failed although enough databases and their service were a
   expect(findUnavailable(evidence([write(tryOf({ status: undefined })), fault('service2')], contents))).toHaveLength(2);
 });
 
+test('finds reads that failed although a database and their service were as they should be', () => {
+  const failed = read([], { status: 503 });
+  const contents = [holding(held), holding(held), holding(held)];
+  const out = (...targets: readonly string[]) => targets.map((target) => fault(target));
+  for (const status of [503, 500, undefined]) {
+    expect(findUnavailable(evidence([read([], { status })], contents))).toHaveLength(2);
+  }
+  const withAcks2 = { ...evidence([failed, ...out('db1', 'db2')], contents), writeAcks: 2 };
+  expect(findUnavailable(withAcks2)).toHaveLength(2);
+  expect(findUnavailable(evidence([failed, ...out('db1', 'db2', 'db3')], contents))).toEqual([]);
+  expect(findUnavailable(evidence([failed, ...out('service1')], contents))).toEqual([]);
+  expect(findUnavailable(evidence([read([], { status: 503, stalledMs: 2_000 })], contents))).toEqual([]);
+});
+
 test('finds what takes too long, and what takes too much', () => {
   expect(findOverBounds(evidence([write(tryOf({ endedMs: 4_000 }))]), limits)).toHaveLength(1);
   expect(findOverBounds(evidence([write(tryOf({ endedMs: 4_000, stalledMs: 1_000 }))]), limits)).toEqual([]);
+  expect(findOverBounds(evidence([read([], { endedMs: 9_000 })]), limits)).toHaveLength(1);
+  expect(findOverBounds(evidence([read([], { endedMs: 17_000, status: undefined })]), limits)).toHaveLength(1);
+  expect(findOverBounds(evidence([read([], { endedMs: 9_000, stalledMs: 1_000 })]), limits)).toEqual([]);
   const usage = { type: 'usage', service: 0, atMs: 1 } as const;
   expect(findOverBounds(evidence([{ ...usage, rssMb: 301, sockets: 1 }]), limits)).toHaveLength(1);
   expect(findOverBounds(evidence([{ ...usage, rssMb: 1, sockets: 101 }]), limits)).toHaveLength(1);
