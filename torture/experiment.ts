@@ -2,6 +2,7 @@ import { cp } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { statisticNames } from '../src/domain/summary.ts';
 import type { Evidence, Limits } from './checkers.ts';
+import { faultsFor } from './faults.ts';
 import { type Ground, prepareGround, readTimeoutMs, writeTimeoutMs } from './ground.ts';
 import type { Content, FaultOperation, Operation } from './history.ts';
 import { createRandom } from './random.ts';
@@ -47,7 +48,7 @@ export interface Outcome extends Evidence {
 
 /** Runs the experiment from begin to end. */
 export async function runExperiment(options: ExperimentOptions): Promise<Outcome> {
-  const { root, seed, durationMs, faults, onProgress } = options;
+  const { root, seed, durationMs, onProgress } = options;
   const random = createRandom(seed);
   // Every other seed: so that data may be destroyed.
   const writeAcks = 1 + (seed % 2);
@@ -67,7 +68,8 @@ export async function runExperiment(options: ExperimentOptions): Promise<Outcome
     const working = runWorkload({ ...work, signal: stopping.signal, onDone: (operation) => history.push(operation) });
     const watching = watchUsage(ground, clock, history, stopping.signal);
     const areEqual = () => readContents(ground.servers).then(isEqual, () => false);
-    await runSchedule({ ground, random, durationMs, writeAcks, only: faults, areEqual, clock, onFault });
+    const faults = faultsFor(writeAcks, options.faults);
+    await runSchedule({ ground, random, durationMs, faults, areEqual, clock, onFault });
     stopping.abort();
     await Promise.all([working, watching]);
     onProgress(`${seconds(clock())}: healed, ${history.length} operations; waiting for the databases to be equal`);
