@@ -2,14 +2,17 @@
  * What must never be, found in the history and in what the databases hold in the end; in the manner of Jepsen's checkers
  * of sets. Each finding is a sentence.
  */
+import { statisticNames } from '../src/domain/summary.ts';
 import {
   acknowledgedMs,
+  type Burn,
   type Content,
   type FaultOperation,
   keyOf,
   type Operation,
   type ReadOperation,
   type Sent,
+  statisticsOf,
   type Try,
   type Usage,
   type WriteOperation,
@@ -25,6 +28,8 @@ export interface Evidence {
 export interface Limits {
   /** Of a try to write, with what the machine of the experiment may add. */
   readonly writeMs: number;
+  /** Of a read, likewise. */
+  readonly readMs: number;
   readonly rssMb: number;
   readonly sockets: number;
 }
@@ -41,10 +46,11 @@ const graceMsAfter = ({ fault }: FaultOperation) => (stubborn.includes(fault) ? 
 /** Where the machine itself stands still so long, a timeout is nobody's fault. */
 const stalledMsMax = 500;
 
-/** The share of tries that may fail although enough databases were as they should be. */
+/** The share of requests that may fail although enough databases were as they should be. */
 const unavailableMax = 0.001;
 
 const writesOf = ({ history }: Evidence) => history.filter((one): one is WriteOperation => one.type === 'write');
+const triesOf = (evidence: Evidence) => writesOf(evidence).flatMap(({ tries }) => tries);
 const readsOf = ({ history }: Evidence) => history.filter((one): one is ReadOperation => one.type === 'read');
 const faultsOf = ({ history }: Evidence) => history.filter((one): one is FaultOperation => one.type === 'fault');
 const usagesOf = ({ history }: Evidence) => history.filter((one): one is Usage => one.type === 'usage');
@@ -67,8 +73,13 @@ export function findForeign(evidence: Evidence): string[] {
     [...content.values()].flatMap((held) => {
       const original = sent.get(keyOf(held));
       if (original === undefined) return [`${keyOf(held)} in db${database + 1} was never sent`];
-      if (original.value === held.value) return [];
-      return [`${keyOf(held)} is ${held.value} in db${database + 1}, and was sent as ${original.value}`];
+      const statistics = statisticsOf(original);
+      return statisticNames
+        .filter((name) => held[name] !== statistics[name])
+        .map(
+          (name) =>
+            `${keyOf(held)} in db${database + 1}: its ${name} is ${held[name]}, and was sent as ${statistics[name]}`,
+        );
     }),
   );
 }
@@ -111,65 +122,94 @@ function maskOf(summaries: readonly Sent[]): Map<string, number> {
  * answers from so few databases that an acknowledged summary may be in none of them.
  */
 export function findFalselyComplete(evidence: Evidence): string[] {
-  const acknowledged = new Map<string, { summary: Sent; atMs: number }[]>();
-  for (const write of writesOf(evidence)) {
-    const atMs = acknowledgedMs(write);
-    if (atMs === undefined) continue;
-    for (const summary of write.summaries) {
-      acknowledged.set(summary.name, [...(acknowledged.get(summary.name) ?? []), { summary, atMs }]);
-    }
-  }
+  const missedBy = createMissedBy(evidence);
   const enough = evidence.contents.length - evidence.writeAcks + 1;
   return readsOf(evidence)
     .filter(({ status, isComplete }) => status === 200 && isComplete)
-    .flatMap(({ name, beganMs, databases, counts }) => [
-      ...(databases < enough ? [`a read at ${beganMs} ms said complete of ${databases} databases`] : []),
-      ...(acknowledged.get(name) ?? [])
-        .filter(({ summary, atMs }) => atMs < beganMs && ((counts.get(summary.bucket) ?? 0) & summary.count) === 0)
-        .map(({ summary }) => `a read at ${beganMs} ms said complete and misses ${keyOf(summary)}`),
+    .flatMap((read) => [
+      ...(read.databases < enough ? [`a read at ${read.beganMs} ms said complete of ${read.databases} databases`] : []),
+      ...missedBy(read).map((summary) => `a read at ${read.beganMs} ms said complete and misses ${keyOf(summary)}`),
     ]);
 }
 
-/** Tries that failed although enough databases, and the service that was asked, were as they should be. */
-export function findUnavailable(evidence: Evidence): string[] {
-  const faults = faultsOf(evidence);
-  const tries = writesOf(evidence).flatMap(({ tries }) => tries);
-  const expected = tries.filter((one) => isExpected(one, faults, evidence));
-  const failed = expected.filter(({ status }) => status !== 201);
-  if (failed.length <= expected.length * unavailableMax) return [];
-  return [
-    `${failed.length} of ${expected.length} tries failed although they could not be expected to`,
-    ...failed.map(({ beganMs, service, status }) => `service${service + 1} answered ${status} at ${beganMs} ms`),
-  ];
+/** @returns What tells the summaries that were acknowledged before a read of their series began, and are not in it. */
+function createMissedBy(evidence: Evidence): (read: ReadOperation) => Sent[] {
+  const acknowledged = writesOf(evidence).flatMap((write) => {
+    const atMs = acknowledgedMs(write);
+    return atMs === undefined ? [] : write.summaries.map((summary) => ({ summary, atMs }));
+  });
+  const byName = Map.groupBy(acknowledged, ({ summary }) => summary.name);
+  return ({ name, beganMs, counts }) =>
+    (byName.get(name) ?? [])
+      .filter(({ summary, atMs }) => atMs < beganMs && ((counts.get(summary.bucket) ?? 0) & summary.count) === 0)
+      .map(({ summary }) => summary);
 }
 
-function isExpected(
-  { service, beganMs, endedMs, stalledMs }: Try,
-  faults: readonly FaultOperation[],
-  evidence: Evidence,
-): boolean {
+/** A read after a database was burnt that fails or misses anything: the others hold everything, whatever they say. */
+export function findBurnt(evidence: Evidence): string[] {
+  const burns = evidence.history.filter((one): one is Burn => one.type === 'burn');
+  const missedBy = createMissedBy(evidence);
+  return burns.flatMap(({ target, atMs }) =>
+    readsOf(evidence)
+      .filter(({ beganMs }) => beganMs >= atMs)
+      .flatMap((read) => [
+        ...(read.status === 200 ? [] : [`without ${target}, a read of ${read.name} was answered ${read.status}`]),
+        ...missedBy(read).map((summary) => `without ${target}, a read misses ${keyOf(summary)}`),
+      ]),
+  );
+}
+
+/** Requests that failed although enough databases, and the service that was asked, were as they should be. */
+export function findUnavailable(evidence: Evidence): string[] {
+  const failedOf = (what: string, expected: readonly Try[], success: number) => {
+    const failed = expected.filter(({ status }) => status !== success);
+    if (failed.length <= expected.length * unavailableMax) return [];
+    return [
+      `${failed.length} of ${expected.length} ${what} failed although they could not be expected to`,
+      ...failed.map(
+        ({ beganMs, endedMs, service, status }) =>
+          `of ${what}, service${service + 1} answered ${status} from ${Math.round(beganMs)} to ${Math.round(endedMs)} ms`,
+      ),
+    ];
+  };
+  const { writes, reads } = expectedOf(evidence);
+  return [...failedOf('tries to write', writes, 201), ...failedOf('reads', reads, 200)];
+}
+
+/** The requests that nothing excuses: a write that as many databases could take as it needs, a read that one could answer. */
+export function expectedOf(evidence: Evidence): { readonly writes: readonly Try[]; readonly reads: readonly Try[] } {
+  const faults = faultsOf(evidence);
+  const databases = evidence.contents.length;
+  return {
+    writes: triesOf(evidence).filter((one) => databases - countHit(one, faults) >= evidence.writeAcks),
+    reads: readsOf(evidence).filter((one) => databases - countHit(one, faults) >= 1),
+  };
+}
+
+/** How many databases were out during a request, or of late; all of them where it is for other reasons that it may fail. */
+function countHit({ service, beganMs, endedMs, stalledMs }: Try, faults: readonly FaultOperation[]): number {
   const near = faults.filter((fault) => fault.beganMs <= endedMs && fault.endedMs + graceMsAfter(fault) >= beganMs);
   const databases = new Set(near.filter(({ target }) => target.startsWith('db')).map(({ target }) => target));
   const isServiceHit = near.some(({ target }) => target === `service${service + 1}`);
-  return stalledMs <= stalledMsMax && !isServiceHit && evidence.contents.length - databases.size >= evidence.writeAcks;
+  return isServiceHit || stalledMs > stalledMsMax ? Number.POSITIVE_INFINITY : databases.size;
 }
 
 /** What took too long, or too much. */
-export function findOverBounds(evidence: Evidence, { writeMs, rssMb, sockets }: Limits): string[] {
-  const slow = writesOf(evidence)
-    .flatMap(({ tries }) => tries)
-    .filter(({ beganMs, endedMs, stalledMs }) => endedMs - beganMs - stalledMs > writeMs)
-    .map(
-      ({ beganMs, endedMs, service }) =>
-        `a write to service${service + 1} at ${beganMs} ms took ${Math.round(endedMs - beganMs)} ms`,
-    );
+export function findOverBounds(evidence: Evidence, { writeMs, readMs, rssMb, sockets }: Limits): string[] {
+  const slowOf = (what: string, requests: readonly Try[], limitMs: number) =>
+    requests
+      .filter(({ beganMs, endedMs, stalledMs }) => endedMs - beganMs - stalledMs > limitMs)
+      .map(
+        ({ beganMs, endedMs, service }) =>
+          `a ${what} by service${service + 1} at ${beganMs} ms took ${Math.round(endedMs - beganMs)} ms`,
+      );
   const large = usagesOf(evidence)
     .filter((usage) => usage.rssMb > rssMb || usage.sockets > sockets)
     .map(
       ({ service, atMs, rssMb, sockets }) =>
         `service${service + 1} had ${Math.round(rssMb)} MB and ${sockets} files open at ${atMs} ms`,
     );
-  return [...slow, ...large];
+  return [...slowOf('write', triesOf(evidence), writeMs), ...slowOf('read', readsOf(evidence), readMs), ...large];
 }
 
 /** All of them, by name. */
@@ -180,6 +220,7 @@ export function check(evidence: Evidence, limits: Limits): ReadonlyMap<string, r
     ['diverged', findDiverged(evidence)],
     ['double-counted', findDoubled(evidence)],
     ['falsely complete', findFalselyComplete(evidence)],
+    ['burnt', findBurnt(evidence)],
     ['unavailable', findUnavailable(evidence)],
     ['over bounds', findOverBounds(evidence, limits)],
   ]);

@@ -1,7 +1,9 @@
 import { cp } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { statisticNames } from '../src/domain/summary.ts';
 import type { Evidence, Limits } from './checkers.ts';
-import { type Ground, prepareGround, writeTimeoutMs } from './ground.ts';
+import { faultsFor } from './faults.ts';
+import { type Ground, prepareGround, readTimeoutMs, writeTimeoutMs } from './ground.ts';
 import type { Content, FaultOperation, Operation } from './history.ts';
 import { createRandom } from './random.ts';
 import { runSchedule } from './schedule.ts';
@@ -11,10 +13,21 @@ import { readOnce, runWorkload } from './workload.ts';
 /** What is promised for databases that are back. */
 const convergenceMaxMs = 60_000;
 
+/** A service that was refused before tries again so late; what it does not use by then, it never may. */
+const usedWithinMs = 25_000;
+
 const usageEveryMs = 1_000;
 
-/** What a write may take: its timeout, the half second that is promised beyond, and what a busy machine adds. */
-export const limits: Limits = { writeMs: writeTimeoutMs + 1_500, rssMb: 400, sockets: 200 };
+/** The half second that is promised beyond the timeout of a write, and what a busy machine adds. */
+const beyondTimeoutMs = 1_500;
+
+/** A read may wait twice: for the databases to be compared, and for what they differ in. */
+export const limits: Limits = {
+  writeMs: writeTimeoutMs + beyondTimeoutMs,
+  readMs: 2 * readTimeoutMs + beyondTimeoutMs,
+  rssMb: 400,
+  sockets: 200,
+};
 
 export interface ExperimentOptions {
   readonly root: string;
@@ -35,7 +48,7 @@ export interface Outcome extends Evidence {
 
 /** Runs the experiment from begin to end. */
 export async function runExperiment(options: ExperimentOptions): Promise<Outcome> {
-  const { root, seed, durationMs, faults, onProgress } = options;
+  const { root, seed, durationMs, onProgress } = options;
   const random = createRandom(seed);
   // Every other seed: so that data may be destroyed.
   const writeAcks = 1 + (seed % 2);
@@ -55,14 +68,17 @@ export async function runExperiment(options: ExperimentOptions): Promise<Outcome
     const working = runWorkload({ ...work, signal: stopping.signal, onDone: (operation) => history.push(operation) });
     const watching = watchUsage(ground, clock, history, stopping.signal);
     const areEqual = () => readContents(ground.servers).then(isEqual, () => false);
-    await runSchedule({ ground, random, durationMs, writeAcks, only: faults, areEqual, clock, onFault });
+    const faults = faultsFor(writeAcks, options.faults);
+    await runSchedule({ ground, random, durationMs, faults, areEqual, clock, onFault });
     stopping.abort();
     await Promise.all([working, watching]);
     onProgress(`${seconds(clock())}: healed, ${history.length} operations; waiting for the databases to be equal`);
     const { contents, convergedMs } = await converge(ground, clock);
     // One database burns; whoever reads then is to miss nothing.
-    const [burnt] = ground.servers;
-    await burnt?.kill();
+    await ground.untilUsed(usedWithinMs);
+    const burnt = random.pick(ground.servers);
+    await burnt.kill();
+    history.push({ type: 'burn', target: burnt.name, atMs: clock() });
     for (let series = 0; series < 10; series += 1) history.push(await readOnce(series % 3, `torture.${series}`, work));
     return { history, contents, writeAcks, convergedMs };
   } finally {
@@ -85,12 +101,12 @@ async function converge(ground: Ground, clock: () => number) {
 
 async function readContents(servers: readonly TortureServer[]): Promise<Content[]> {
   const text = `
-    select summaries.id, name, extract(epoch from bucket)::float8 as bucket, count, mean as value
+    select summaries.id, name, extract(epoch from bucket)::float8 as bucket, ${statisticNames.join(', ')}
     from summaries join series on series.id = series_id where name like 'torture.%'`;
   return Promise.all(
     servers.map(async (server) => {
       const rows = await server.run(text);
-      return new Map(rows.map(({ id, ...sent }) => [String(id), sent])) as unknown as Content;
+      return new Map(rows.map(({ id, ...held }) => [String(id), held])) as unknown as Content;
     }),
   );
 }

@@ -286,3 +286,8 @@ export const faults: readonly Fault[] = [
     },
   },
 ];
+
+/** Those of some names; all that may happen when no names are given. */
+export function faultsFor(writeAcks: number, names: readonly string[] | undefined): Fault[] {
+  return faults.filter(({ name, isDestructive }) => (names ? names.includes(name) : !isDestructive || writeAcks > 1));
+}

@@ -1,7 +1,10 @@
-import { acknowledgedMs, type FaultOperation, type Operation, type WriteOperation } from './history.ts';
+import { type Evidence, expectedOf } from './checkers.ts';
+import { acknowledgedMs, type FaultOperation, type WriteOperation } from './history.ts';
 
 /** What the experiment measured, a line each. */
-export function figuresOf(history: readonly Operation[], convergedMs: number | undefined): string[] {
+export function figuresOf(evidence: Evidence, convergedMs: number | undefined): string[] {
+  const { history } = evidence;
+  const { writes: expectedWrites, reads: expectedReads } = expectedOf(evidence);
   const writes = history.filter((one): one is WriteOperation => one.type === 'write');
   const faults = history.filter((one): one is FaultOperation => one.type === 'fault');
   const acknowledged = writes.filter((write) => acknowledgedMs(write) !== undefined);
@@ -9,6 +12,7 @@ export function figuresOf(history: readonly Operation[], convergedMs: number | u
   const kinds = [...new Set(faults.map(({ fault }) => fault))].toSorted();
   return [
     `requests to write: ${writes.length}, acknowledged ${acknowledged.length}, unknown ${writes.length - acknowledged.length}`,
+    `to be answered whatever happened: ${expectedWrites.length} tries to write, ${expectedReads.length} reads`,
     `databases equal ${convergedMs === undefined ? 'never' : `${(convergedMs / 1_000).toFixed(1)} s`} after the last fault`,
     `latency without a fault: ${describe(stable)}`,
     ...kinds.map((kind) => {

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { findStablePort } from '../test/support/stable-port.ts';
 import { openTcpLink, type TcpLink } from '../test/support/tcp-link.ts';
 import type { Random } from './random.ts';
@@ -25,6 +26,8 @@ export interface Ground {
   readonly links: readonly (readonly TcpLink[])[];
   /** Starts a service with the databases in whatever order. */
   startService(index: number): Promise<void>;
+  /** Waits until every service reads from every database, for so long at most. */
+  untilUsed(withinMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -89,10 +92,19 @@ async function startGround(
       const order = urls.map((url) => ({ url, at: random.next() })).toSorted((a, b) => a.at - b.at);
       await all[index]?.start(order.map(({ url }) => url));
     },
+    async untilUsed(withinMs) {
+      const deadlineMs = performance.now() + withinMs;
+      const isUsed = async () =>
+        (await Promise.all(all.map((service) => service.states()))).flat().filter(isReadFrom).length ===
+        services * databases;
+      while (!(await isUsed()) && performance.now() < deadlineMs) await sleep(200);
+    },
   };
   await startAll(all.map((_, index) => ground.startService(index)));
   return ground;
 }
+
+const isReadFrom = (state: string) => state === 'up' || state === 'read_only';
 
 /**
  * Waits for all of them, also when one fails: what starts afterwards, nobody would close.

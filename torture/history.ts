@@ -1,6 +1,7 @@
 /**
  * What happened, as those outside saw it: the only thing that checkers look at. Times in milliseconds since the begin.
  */
+import type { Statistics } from '../src/domain/summary.ts';
 
 /**
  * A summary as it was sent. No two have equal name, bucket and count; those of equal name and bucket have counts that are
@@ -11,8 +12,14 @@ export interface Sent {
   /** Unix seconds. */
   readonly bucket: number;
   readonly count: number;
-  /** Its mean and all of its other statistics. */
+  /** What its other statistics are made of. */
   readonly value: number;
+}
+
+/** The statistics that are sent: no two are equal, so that each can be told from all others. */
+export function statisticsOf({ count, value }: Pick<Sent, 'count' | 'value'>): Statistics {
+  const others = { mean: value, median: value + 2, min: value + 4, max: value + 6 };
+  return { count, ...others, perc95: value + 8, perc99: value + 10, last: value + 12 };
 }
 
 /** What tells one summary from all others. */
@@ -27,25 +34,21 @@ export interface WriteOperation {
   readonly tries: readonly Try[];
 }
 
-/** One try of a write. */
+/** One request: a try of a write, or a read. */
 export interface Try {
   readonly service: number;
   readonly beganMs: number;
   readonly endedMs: number;
-  /** HTTP status; undefined: no answer came. */
+  /** HTTP status; undefined: no answer came, or none that was whole. */
   readonly status: number | undefined;
   /** How long the process that sent it waited for a processor meanwhile, as others of this machine then do. */
   readonly stalledMs: number;
 }
 
 /** One read of a series over all of the time of the experiment. */
-export interface ReadOperation {
+export interface ReadOperation extends Try {
   readonly type: 'read';
-  readonly service: number;
   readonly name: string;
-  readonly beganMs: number;
-  readonly endedMs: number;
-  readonly status: number | undefined;
   readonly isComplete: boolean;
   /** How many databases it says to have had an answer from. */
   readonly databases: number;
@@ -71,11 +74,21 @@ export interface Usage {
   readonly sockets: number;
 }
 
+/** A database is gone for good; all were equal before. */
+export interface Burn {
+  readonly type: 'burn';
+  readonly target: string;
+  readonly atMs: number;
+}
+
 /** All of it, in the order of ending. */
-export type Operation = WriteOperation | ReadOperation | FaultOperation | Usage;
+export type Operation = WriteOperation | ReadOperation | FaultOperation | Usage | Burn;
+
+/** A summary as a database holds it. */
+export type Held = Pick<Sent, 'name' | 'bucket'> & Statistics;
 
 /** What a database holds in the end, by id. */
-export type Content = ReadonlyMap<string, Sent>;
+export type Content = ReadonlyMap<string, Held>;
 
 /** Whether a write was acknowledged, and when. */
 export function acknowledgedMs({ tries }: WriteOperation): number | undefined {

@@ -44,7 +44,7 @@ if (values.history) {
   await writeFile(values.history, outcome.history.map((one) => `${JSON.stringify(one, readable)}\n`).join(''));
 }
 
-for (const line of figuresOf(outcome.history, outcome.convergedMs)) say(line);
+for (const line of figuresOf(outcome, outcome.convergedMs)) say(line);
 const found = [...check(outcome, limits)].filter(([, findings]) => findings.length > 0);
 for (const [checker, findings] of found) {
   say(`${checker.toUpperCase()}: ${findings.length}`);

@@ -76,7 +76,7 @@ export const plants: readonly Plant[] = [
       {
         file: 'src/store/postgres-store.ts',
         from: 'const { first, again } = insertOf(summaries);',
-        to: "const { first, again } = insertOf(database.name === 'db2' ? summaries.map((one) => ({ ...one, mean: Math.fround(one.mean) })) : summaries);",
+        to: "const { first, again } = insertOf(database.name === 'db2' ? summaries.map((one) => ({ ...one, last: Math.fround(one.last) })) : summaries);",
       },
     ],
     faults: ['kill-backend'],

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Status } from '../src/http/operation-routes.ts';
 
 export interface TortureServiceOptions {
   /** Of the sources, which may hold a planted defect. */
@@ -18,6 +19,8 @@ export interface TortureService {
   start(databaseUrls: readonly URL[]): Promise<void>;
   /** Resolves when it has ended. */
   end(signal: NodeJS.Signals): Promise<void>;
+  /** What it says of each of its databases; nothing when it does not answer. */
+  states(): Promise<string[]>;
   /** Megabytes and open sockets; undefined while it does not run. */
   usage(): { rssMb: number; sockets: number } | undefined;
 }
@@ -54,6 +57,7 @@ export function createTortureService({ root, port, logFile, environment }: Tortu
       child.kill(signal);
       await exit;
     },
+    states: () => readStates(port).catch(() => []),
     usage() {
       if (!child?.pid || child.exitCode !== null || child.signalCode !== null) return undefined;
       try {
@@ -64,6 +68,11 @@ export function createTortureService({ root, port, logFile, environment }: Tortu
       }
     },
   };
+}
+
+async function readStates(port: number): Promise<string[]> {
+  const response = await fetch(`http://127.0.0.1:${port}/-/status`, { signal: AbortSignal.timeout(2_000) });
+  return ((await response.json()) as Status).databases.map(({ state }) => state);
 }
 
 async function isHealthy(port: number): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stalledMs } from '../test/support/stalls.ts';
-import type { Operation, ReadOperation, Sent, Try } from './history.ts';
+import { type Operation, type ReadOperation, type Sent, statisticsOf, type Try } from './history.ts';
 import type { Random } from './random.ts';
 
 const writers = 20;
@@ -10,6 +10,9 @@ const readers = 5;
 /** Each writer some ten a second at most: the machine is to be busy with faults, not with load. */
 const writePauseMs = 90;
 const readPauseMs = 400;
+
+/** More than the writers come to, in one page of the service. */
+const readSeconds = 9_000;
 
 /** A request that takes longer hangs. */
 const hangsMs = 15_000;
@@ -34,7 +37,7 @@ export interface WorkloadOptions {
 export async function runWorkload(options: WorkloadOptions): Promise<void> {
   await Promise.all([
     ...Array.from({ length: writers }, (_, index) => keepWriting(index, options)),
-    ...Array.from({ length: readers }, () => keepReading(options)),
+    ...Array.from({ length: readers }, (_, index) => keepReading(index % options.urls.length, options)),
   ]);
 }
 
@@ -80,24 +83,9 @@ async function tryToWrite(
   { urls, clock }: WorkloadOptions,
 ): Promise<Try> {
   const body = JSON.stringify(
-    summaries.map(({ name, bucket, count, value }) => {
-      return {
-        name,
-        bucket,
-        count,
-        mean: value,
-        median: value,
-        min: value,
-        max: value,
-        perc95: value,
-        perc99: value,
-        last: value,
-      };
-    }),
+    summaries.map((summary) => ({ name: summary.name, bucket: summary.bucket, ...statisticsOf(summary) })),
   );
-  const beganMs = clock();
-  const stalledBefore = stalledMs();
-  const end = () => ({ service, beganMs, endedMs: clock(), stalledMs: stalledMs() - stalledBefore });
+  const end = begin(service, clock);
   try {
     const response = await fetch(`${urls[service]}/metrics`, {
       method: 'POST',
@@ -112,10 +100,18 @@ async function tryToWrite(
   }
 }
 
-async function keepReading(options: WorkloadOptions): Promise<void> {
+/** @returns What tells how long the request took that begins now. */
+function begin(service: number, clock: () => number): () => Omit<Try, 'status'> {
+  const beganMs = clock();
+  const stalledBefore = stalledMs();
+  return () => ({ service, beganMs, endedMs: clock(), stalledMs: stalledMs() - stalledBefore });
+}
+
+/** Always of one service: of so few readers each, none has to wait for its turn. */
+async function keepReading(service: number, options: WorkloadOptions): Promise<void> {
   const { random, signal, onDone } = options;
   while (!signal.aborted) {
-    onDone(await readOnce(random.below(options.urls.length), `torture.${random.below(writers / 2)}`, options));
+    onDone(await readOnce(service, `torture.${random.below(writers / 2)}`, options));
     await sleep(random.below(2 * readPauseMs));
   }
 }
@@ -126,21 +122,24 @@ export async function readOnce(
   name: string,
   { urls, clock, firstBucket }: Pick<WorkloadOptions, 'urls' | 'clock' | 'firstBucket'>,
 ): Promise<ReadOperation> {
-  const asked = { type: 'read', service, name, beganMs: clock() } as const;
+  const asked = { type: 'read', name } as const;
+  const end = begin(service, clock);
   const query = new URLSearchParams({
     name: `^${name}$`,
     from: String(firstBucket),
-    to: String(firstBucket + 10_000),
+    to: String(firstBucket + readSeconds),
     resolution: 'second',
   });
   try {
     const response = await fetch(`${urls[service]}/metrics?${query}`, { signal: AbortSignal.timeout(hangsMs) });
-    const [series] = (await response.json()) as [{ count: { bucket: number; value: number }[] }?];
+    const answer: unknown = await response.json();
+    // What is not 200 is a problem, and no list.
+    const [series] = (response.ok ? answer : []) as [{ count: { bucket: number; value: number }[] }?];
     const counts = new Map(series?.count?.map(({ bucket, value }) => [bucket, value]));
     const isComplete = response.headers.get('M2pg-Complete') === 'true';
     const databases = (response.headers.get('M2pg-Databases') ?? '').split('=ok').length - 1;
-    return { ...asked, endedMs: clock(), status: response.status, isComplete, databases, counts };
+    return { ...asked, ...end(), status: response.status, isComplete, databases, counts };
   } catch {
-    return { ...asked, endedMs: clock(), status: undefined, isComplete: false, databases: 0, counts: new Map() };
+    return { ...asked, ...end(), status: undefined, isComplete: false, databases: 0, counts: new Map() };
   }
 }
