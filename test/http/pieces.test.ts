@@ -91,6 +91,20 @@ test('makes no more pages than the client takes, and none after it has left', as
   expect(service.made.length).toBeLessThan(500);
 });
 
+test('answers HEAD without making anything, and leaves nothing open', async () => {
+  const service = serviceOf(12);
+  const url = await listen(service);
+  for (let asked = 1; asked <= 20; asked += 1) {
+    const response = await fetch(url, { method: 'HEAD' });
+    expect(response.status).toBe(200);
+    expect(response.headers.get('Content-Type')).toBe('application/json');
+    expect(response.headers.get('M2pg-Complete')).toBe('true');
+    expect(service.close).toHaveBeenCalledTimes(asked);
+  }
+  expect(service.made).toEqual([]);
+  expect(await (await fetch(url)).json()).toHaveLength(12);
+});
+
 test('lets go of the pages when an incomplete answer is refused', async () => {
   const service = serviceOf(1);
   const { memory } = createTestApp();
