@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import { isNdjson } from './bulk-route.ts';
+import { isBulkLoad } from './bulk-route.ts';
 import { answerUnfitRequests, listenerOf, timeoutAnswer } from './unfit-requests.ts';
 
 /**
@@ -129,7 +129,7 @@ function trackConnections(server: Server) {
       const latest = performance.now() - timeoutMs;
       for (const [socket, { inProgress }] of connections) {
         for (const [{ req, headersSent }, begun] of inProgress) {
-          if (begun > latest || req.complete || isNdjson(req.headers['content-type'])) continue;
+          if (begun > latest || req.complete || isBulkLoad(req)) continue;
           if (!headersSent) socket.write(timeoutAnswer);
           socket.destroySoon();
         }
