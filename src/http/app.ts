@@ -43,9 +43,11 @@ export function createApp({
     },
   });
 
+  const bodyLimits = createBodyLimits(bodyBytesMax);
   app.use(async (c, next) => {
     const begun = performance.now();
     await next();
+    bodyLimits.budget.giveBack(c.req);
     // Here, since each middleware more is a promise more for every write.
     addSecurityHeaders(c.res);
     const durationMs = performance.now() - begun;
@@ -55,7 +57,6 @@ export function createApp({
   if (corsOrigins.length > 0) app.use(cors(corsOptions(corsOrigins)));
   if (tokens.length > 0) app.use(requireToken(tokens));
 
-  const bodyLimits = createBodyLimits(bodyBytesMax);
   addMetricsRoutes(app, { ...options, bodyLimits });
   addLogsRoute(app, { ...options, bodyLimits, observe });
   addDeleteRoute(app, options);

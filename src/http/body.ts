@@ -1,13 +1,14 @@
 import { pipeline } from 'node:stream';
-import { promisify } from 'node:util';
-import { createGunzip, gunzip as gunzipWithCallback } from 'node:zlib';
+import { createGunzip } from 'node:zlib';
 import type { HonoRequest } from 'hono';
 import { Failure } from '../domain/failure.ts';
-
-const gunzip = promisify(gunzipWithCallback);
+import { createGate, type Gate } from './gate.ts';
 
 /** What is decompressed at once; a quarter of it, which is usual, makes four times as many rounds. */
 const chunkBytes = 64 * 1_024;
+
+/** Of a short body, which fills no such chunk: most make less than this of a byte. */
+const chunkBytesPerByte = 16;
 
 /** Holds no state between bodies; making one costs more than to decode a summary. */
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -15,25 +16,29 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 /** A body whose length is told and no more than this is read in one go, which is faster; others are counted as they come. */
 const shortBytesMax = 64 * 1_024;
 
-/** What bodies may hold of the memory, together, while they are received. */
+/** What bodies may hold of the memory, together, while they are received, decompressed and parsed. */
 export interface BodyBudget {
-  /** @throws Failure `too_many_bodies`. */
-  take(bytes: number): void;
-  giveBack(bytes: number): void;
+  /** Counts more bytes for a request. @throws Failure `too_many_bodies`. */
+  take(request: HonoRequest, bytes: number): void;
+  /** All that was taken for it, if anything. */
+  giveBack(request: HonoRequest): void;
 }
 
 /** Nothing is taken yet. */
 export function createBodyBudget(bytesMax: number): BodyBudget {
+  const takenFor = new WeakMap<HonoRequest, number>();
   let taken = 0;
   return {
-    take(bytes) {
+    take(request, bytes) {
       if (taken + bytes > bytesMax) {
         throw new Failure('too_many_bodies', `bodies of ${taken} bytes are being received; try again later`);
       }
       taken += bytes;
+      takenFor.set(request, (takenFor.get(request) ?? 0) + bytes);
     },
-    giveBack(bytes) {
-      taken -= bytes;
+    giveBack(request) {
+      taken -= takenFor.get(request) ?? 0;
+      takenFor.delete(request);
     },
   };
 }
@@ -43,14 +48,32 @@ export interface BodyLimits {
   /** As it is sent, and decompressed. */
   readonly bytesMax: number;
   readonly budget: BodyBudget;
+  /** Of what is decompressed. */
+  readonly gate: Gate;
 }
 
-/** Of all bodies that are being received, at least: eight of the usual limit. */
+/** Of all bodies that are in memory, at least: eight of the usual limit. */
 const bodiesBytesMin = 64 * 1_024 * 1_024;
+
+/** As many as Node has threads for it. Of more at once each would take its part of the memory, and none be done sooner. */
+const decompressedAtOnce = 4;
+
+/** As many as there are connections, usually: a burst of small ones is done in milliseconds. */
+const compressedWaitingMax = 1_000;
+
+/** A thousand times eight megabytes take longer; whoever sends such is not to make the others wait any longer for it. */
+const compressedWaitMs = 10_000;
 
 /** The limits of bodies of at most so many bytes, with one budget for all of them together. */
 export function createBodyLimits(bytesMax: number): BodyLimits {
-  return { bytesMax, budget: createBodyBudget(Math.max(bodiesBytesMin, 2 * bytesMax)) };
+  const gate = createGate({
+    insideMax: decompressedAtOnce,
+    waitingMax: compressedWaitingMax,
+    waitMs: compressedWaitMs,
+    refuse: (_, waiting) =>
+      new Failure('too_many_bodies', `${waiting} bodies wait to be decompressed; try again later`),
+  });
+  return { bytesMax, budget: createBodyBudget(Math.max(bodiesBytesMin, 2 * bytesMax)), gate };
 }
 
 function bodyTooLarge(bodyBytesMax: number): Failure {
@@ -68,7 +91,14 @@ function endedEarly(cause: unknown): Failure {
  *   much has arrived, or `too_many_bodies`.
  */
 export async function readJson(request: HonoRequest, limits: BodyLimits): Promise<unknown> {
-  const text = decode(await readDecompressed(request, limits));
+  try {
+    return parseJson(decode(await readDecompressed(request, limits)));
+  } finally {
+    limits.budget.giveBack(request);
+  }
+}
+
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -80,12 +110,14 @@ export async function readJson(request: HonoRequest, limits: BodyLimits): Promis
 }
 
 /**
- * The bytes of a body, decompressed.
+ * The bytes of a body, decompressed. They stay in the budget until it is given back for the request, which is the
+ * caller's duty, or at the latest that of whoever answers it.
  *
  * @throws Failure as `readJson` does.
  */
 export async function readDecompressed(request: HonoRequest, limits: BodyLimits): Promise<Uint8Array> {
-  return decompress(await readBytes(request, limits), request.header('Content-Encoding'), limits.bytesMax);
+  const bytes = await readBytes(request, limits);
+  return isGzip(request.header('Content-Encoding')) ? decompress(request, bytes, limits) : bytes;
 }
 
 async function readBytes(request: HonoRequest, limits: BodyLimits): Promise<Uint8Array> {
@@ -94,38 +126,41 @@ async function readBytes(request: HonoRequest, limits: BodyLimits): Promise<Uint
   try {
     // Node lets no more through than was told.
     if (Number(told) <= shortBytesMax) return new Uint8Array(await request.arrayBuffer());
-    return await collectBytes(request.raw.body ?? [], limits);
+    return await collectBytes(request, request.raw.body ?? [], limits);
   } catch (cause) {
     throw cause instanceof Failure ? cause : endedEarly(cause);
   }
 }
 
 async function collectBytes(
+  request: HonoRequest,
   body: AsyncIterable<Uint8Array> | [],
   { bytesMax, budget }: BodyLimits,
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  try {
-    for await (const chunk of body) {
-      if (bytes + chunk.length > bytesMax) throw bodyTooLarge(bytesMax);
-      budget.take(chunk.length);
-      bytes += chunk.length;
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks, bytes);
-  } finally {
-    budget.giveBack(bytes);
+  for await (const chunk of body) {
+    if (bytes + chunk.length > bytesMax) throw bodyTooLarge(bytesMax);
+    budget.take(request, chunk.length);
+    bytes += chunk.length;
+    chunks.push(chunk);
   }
+  return Buffer.concat(chunks, bytes);
 }
 
-async function decompress(bytes: Uint8Array, encoding: string | undefined, bytesMax: number): Promise<Uint8Array> {
-  if (!isGzip(encoding)) return bytes;
+/** Counts what comes out as it comes: a few kilobytes may hold thousands of times as many. */
+async function decompress(request: HonoRequest, bytes: Uint8Array, limits: BodyLimits): Promise<Uint8Array> {
+  const leave = await limits.gate.enter();
+  const chunkSize = Math.min(chunkBytes, Math.max(1_024, chunkBytesPerByte * bytes.length));
+  const gunzip = createGunzip({ chunkSize });
   try {
-    return await gunzip(bytes, { maxOutputLength: bytesMax });
+    gunzip.end(bytes);
+    return await collectBytes(request, gunzip, limits);
   } catch (cause) {
-    if (cause instanceof RangeError) throw bodyTooLarge(bytesMax);
-    throw notGzip(cause);
+    throw cause instanceof Failure ? cause : notGzip(cause);
+  } finally {
+    gunzip.destroy();
+    leave();
   }
 }
 

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { Failure } from '../domain/failure.ts';
@@ -12,6 +13,8 @@ import { securityHeaders } from './security-headers.ts';
 
 /** The Content-Type of a bulk load. */
 export const ndjsonType = 'application/x-ndjson';
+
+const path = '/metrics';
 
 /** Others mean the same; none has been registered. */
 const ndjsonTypes = /^application\/(x-)?(ndjson|jsonl|jsonlines)\s*(;|$)/i;
@@ -42,7 +45,7 @@ export const ndjsonAnswer = z
 export function addBulkRoute(app: OpenAPIHono, options: MetricsRoutesOptions): void {
   const schemas = createSummarySchemas(options);
 
-  app.post('/metrics', (c, next) => {
+  app.post(path, (c, next) => {
     if (!isNdjson(c.req.header('Content-Type'))) return next();
     const key = c.req.header('Idempotency-Key');
     checkKey(key);
@@ -59,8 +62,14 @@ export function addBulkRoute(app: OpenAPIHono, options: MetricsRoutesOptions): v
   });
 }
 
-/** True for the Content-Type of a bulk load. */
-export function isNdjson(contentType: string | undefined): boolean {
+/** True for the request of a bulk load, as it came: such may take any time, others with its Content-Type may not. */
+export function isBulkLoad({ method, url = '', headers }: IncomingMessage): boolean {
+  return (
+    method === 'POST' && isNdjson(headers['content-type']) && URL.parse(url, 'http://localhost')?.pathname === path
+  );
+}
+
+function isNdjson(contentType: string | undefined): boolean {
   return contentType !== undefined && ndjsonTypes.test(contentType);
 }
 

@@ -1,4 +1,4 @@
-import { Failure } from '../domain/failure.ts';
+import type { Failure } from '../domain/failure.ts';
 
 export interface GateOptions {
   /** How many may be inside at once. */
@@ -7,6 +7,8 @@ export interface GateOptions {
   readonly waitingMax: number;
   /** How long each may. */
   readonly waitMs: number;
+  /** What whoever has no room is told. */
+  readonly refuse: (inside: number, waiting: number) => Failure;
 }
 
 /** Lets a bounded number in at once; a bounded number of others wait their turn, for a bounded time. */
@@ -14,13 +16,13 @@ export interface Gate {
   /**
    * Resolves when there is room. The caller calls what it resolves with when it is out again, once.
    *
-   * @throws Failure `too_many_reads`.
+   * @throws Failure of `refuse`.
    */
   enter(): Promise<() => void>;
 }
 
 /** Nobody is inside yet. */
-export function createGate({ insideMax, waitingMax, waitMs }: GateOptions): Gate {
+export function createGate({ insideMax, waitingMax, waitMs, refuse }: GateOptions): Gate {
   const waiting: (() => void)[] = [];
   let inside = 0;
 
@@ -44,7 +46,7 @@ export function createGate({ insideMax, waitingMax, waitMs }: GateOptions): Gate
         inside += 1;
         return leaveOnce();
       }
-      if (waiting.length >= waitingMax) throw tooMany(insideMax, waiting.length);
+      if (waiting.length >= waitingMax) throw refuse(insideMax, waiting.length);
       await new Promise<void>((resolve, reject) => {
         const goIn = () => {
           clearTimeout(timer);
@@ -52,15 +54,11 @@ export function createGate({ insideMax, waitingMax, waitMs }: GateOptions): Gate
         };
         const timer = setTimeout(() => {
           waiting.splice(waiting.indexOf(goIn), 1);
-          reject(tooMany(insideMax, waiting.length));
+          reject(refuse(insideMax, waiting.length));
         }, waitMs);
         waiting.push(goIn);
       });
       return leaveOnce();
     },
   };
-}
-
-function tooMany(inside: number, waiting: number): Failure {
-  return new Failure('too_many_reads', `${inside} reads are in progress and ${waiting} wait; try again later`);
 }

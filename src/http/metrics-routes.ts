@@ -49,6 +49,8 @@ export function addMetricsRoutes(app: OpenAPIHono, options: MetricsRoutesOptions
     insideMax: options.readsMax ?? readsMax,
     waitingMax: readsWaitingMax,
     waitMs: options.readWaitMs ?? readWaitMs,
+    refuse: (inside, waiting) =>
+      new Failure('too_many_reads', `${inside} reads are in progress and ${waiting} wait; try again later`),
   });
   addBulkRoute(app, options);
   addWrite(app, options);

@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import { isNdjson } from './bulk-route.ts';
+import { isBulkLoad } from './bulk-route.ts';
 import { answerUnfitRequests, listenerOf, timeoutAnswer } from './unfit-requests.ts';
 
 /**
@@ -15,6 +15,12 @@ const keepAliveTimeoutMs = 65_000;
 
 /** Each holds some ten kilobytes, and part of a body. */
 const defaultConnectionsMax = 1_000;
+
+/**
+ * What an answer must be taken at, but for as long as a request may take: a streamed one holds a cursor, and the turn of
+ * another read. A slow phone takes three times as much.
+ */
+const takenBytesPerMsMin = 32;
 
 /** When we stop, a connection on which nothing was asked may have a request on its way; after this it has none. */
 const quietMs = 250;
@@ -30,7 +36,10 @@ export interface HttpServer {
 export interface ServerOptions {
   readonly host: string;
   readonly port: number;
-  /** For the head of a request, and for the whole of it unless it is a bulk load; half a minute when left out. */
+  /**
+   * For the head of a request, and for the whole of it unless it is a bulk load; also how long an answer may wait for its
+   * client to take more of it. Half a minute when left out.
+   */
   readonly timeoutMs?: number;
   /** What comes beyond is closed at once. */
   readonly connectionsMax?: number;
@@ -56,7 +65,10 @@ export async function serveHttp(
     server.listen({ host, port }, resolve);
   });
   const connections = trackConnections(server);
-  const sweep = setInterval(connections.cutSlow, checkEveryMs, timeoutMs).unref();
+  const sweep = setInterval(() => {
+    connections.cutSlow(timeoutMs);
+    connections.cutUnread(timeoutMs, checkEveryMs);
+  }, checkEveryMs).unref();
   return {
     port: (server.address() as AddressInfo).port,
     async stop(graceMs) {
@@ -73,22 +85,31 @@ export async function serveHttp(
   };
 }
 
+/** What is known of a connection. */
+interface Connection {
+  /** With the time when each began. */
+  readonly inProgress: Map<ServerResponse, number>;
+  /** Bytes that have gone out, at the last look. */
+  takenBytes: number;
+  /** How long answers have waited for the client, less what it has taken since. */
+  owedMs: number;
+}
+
 /** Knows the responses in progress on each connection, so that each can be closed as soon as it has none. */
 function trackConnections(server: Server) {
-  /** With the time when each began. */
-  const connections = new Map<Socket, Map<ServerResponse, number>>();
+  const connections = new Map<Socket, Connection>();
   let isStopping = false;
   // Tells a client that keeps connections to leave this one.
   const leaveAfter = (response: ServerResponse | undefined) => {
     if (response && !response.headersSent) response.setHeader('Connection', 'close');
   };
   server.on('connection', (socket: Socket) => {
-    connections.set(socket, new Map());
+    connections.set(socket, { inProgress: new Map(), takenBytes: 0, owedMs: 0 });
     socket.once('close', () => connections.delete(socket));
   });
   // Before the listener that answers, which may do so at once.
   server.prependListener('request', ({ socket }, response) => {
-    const inProgress = connections.get(socket);
+    const inProgress = connections.get(socket)?.inProgress;
     inProgress?.set(response, performance.now());
     if (isStopping) leaveAfter(response);
     response.once('close', () => {
@@ -96,27 +117,39 @@ function trackConnections(server: Server) {
       if (isStopping && inProgress?.size === 0) socket.destroySoon();
     });
   });
-  answerUnfitRequests(server, (socket) => [...(connections.get(socket)?.keys() ?? [])]);
+  answerUnfitRequests(server, (socket) => [...(connections.get(socket)?.inProgress.keys() ?? [])]);
   return {
     /** From now on, each connection that ends a request; those that have none may begin one. */
     closeWhenIdle() {
       isStopping = true;
-      for (const inProgress of connections.values()) leaveAfter([...inProgress.keys()].at(-1));
+      for (const { inProgress } of connections.values()) leaveAfter([...inProgress.keys()].at(-1));
     },
     /** Those whose request has not arrived in time. Bulk loads have a limit of their own. */
     cutSlow(timeoutMs: number) {
       const latest = performance.now() - timeoutMs;
-      for (const [socket, inProgress] of connections) {
+      for (const [socket, { inProgress }] of connections) {
         for (const [{ req, headersSent }, begun] of inProgress) {
-          if (begun > latest || req.complete || isNdjson(req.headers['content-type'])) continue;
+          if (begun > latest || req.complete || isBulkLoad(req)) continue;
           if (!headersSent) socket.write(timeoutAnswer);
           socket.destroySoon();
         }
       }
     },
+    /** Those whose clients do not take their answers, or take next to nothing; to be called so often. */
+    cutUnread(timeoutMs: number, everyMs: number) {
+      for (const [socket, connection] of connections) {
+        const takenBytes = socket.bytesWritten - socket.writableLength;
+        const isWaiting = socket.writableLength > 0;
+        const paidMs = (takenBytes - connection.takenBytes) / takenBytesPerMsMin;
+        connection.takenBytes = takenBytes;
+        connection.owedMs = Math.max(0, connection.owedMs - paidMs + (isWaiting ? everyMs : -everyMs));
+        // Else the system would go on to offer what it holds of the answer.
+        if (connection.owedMs > timeoutMs) socket.resetAndDestroy();
+      }
+    },
     /** Those that have no request in progress. */
     closeIdle() {
-      for (const [socket, inProgress] of connections) if (inProgress.size === 0) socket.destroySoon();
+      for (const [socket, { inProgress }] of connections) if (inProgress.size === 0) socket.destroySoon();
     },
   };
 }

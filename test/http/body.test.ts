@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { eventually } from '../support/service-process.ts';
 import { createTestApp, problemOf, validSummary } from '../support/test-app.ts';
 
 const bodyBytesMax = 10_000;
@@ -129,4 +130,76 @@ describe('the Content-Encoding of a body', () => {
       expect((await problemOf(response)).detail).toBe(`Content-Encoding ${encoding} is not understood; gzip is`);
     },
   );
+});
+
+describe('bodies hold 64 MiB of memory together', () => {
+  const mebibyte = 1_048_576;
+
+  /** Sends a body that has not ended: so many bytes of it have been taken when the promise resolves. */
+  async function hold(post: ReturnType<typeof createTestApp>['post'], bytes: number) {
+    const { promise: taken, resolve: notTaken } = Promise.withResolvers<void>();
+    let [left, end] = [bytes, () => {}];
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        end = () => controller.close();
+        if (left === 0) return notTaken();
+        const piece = Math.min(left, mebibyte);
+        left -= piece;
+        controller.enqueue(new Uint8Array(piece).fill(0x20));
+      },
+    });
+    const answered = post(body).then(({ status }) => status);
+    await Promise.race([taken, answered]);
+    return { end: () => end(), answered };
+  }
+
+  test.each([
+    ['as they are', () => streamOf(bodyOf(mebibyte)), {}],
+    ['decompressed', () => gzipSync(bodyOf(mebibyte)), { 'Content-Encoding': 'gzip' }],
+  ] as const)('%s, and what comes beyond is answered 503', async (_, body, headers) => {
+    const { post, memory } = createTestApp({ bodyBytesMax: 8 * mebibyte });
+    const held = await Promise.all(Array.from({ length: 8 }, () => hold(post, 8 * mebibyte - 100_000)));
+    for (let time = 0; time < 10; time += 1) {
+      const refused = await post(body(), headers);
+      expect([refused.status, refused.headers.get('Retry-After')]).toEqual([503, '2']);
+      expect((await problemOf(refused)).type).toBe('urn:m2pg:problem:too_many_bodies');
+    }
+    expect(memory.calls.write).toBe(0);
+    // Small ones go on.
+    expect((await post(gzipSync(JSON.stringify(validSummary)), { 'Content-Encoding': 'gzip' })).status).toBe(201);
+    for (const { end } of held) end();
+    for (const { answered } of held) expect(await answered).toBe(400);
+    // All of it was given back, by those that were refused as well.
+    for (let time = 0; time < 70; time += 1) expect((await post(body(), headers)).status).toBe(201);
+    expect(
+      (await Promise.all(Array.from({ length: 60 }, () => post(body(), headers)))).map(({ status }) => status),
+    ).toEqual(Array(60).fill(201));
+  });
+
+  test('no longer once they are parsed, however long their writes wait', async () => {
+    const { post, memory } = createTestApp({ bodyBytesMax: 8 * mebibyte });
+    const { write } = memory;
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    let waiting = 0;
+    memory.write = async (summaries) => {
+      waiting += 1;
+      await released;
+      return write(summaries);
+    };
+    const body = gzipSync(bodyOf(8 * mebibyte));
+    const answers = Array.from({ length: 12 }, () => post(body, { 'Content-Encoding': 'gzip' }));
+    await eventually(() => expect(waiting).toBe(12));
+    release();
+    expect((await Promise.all(answers)).map(({ status }) => status)).toEqual(Array(12).fill(201));
+  });
+
+  test('also those of a log drain, until it is answered', async () => {
+    const { app, post } = createTestApp({ bodyBytesMax: 8 * mebibyte });
+    const body = gzipSync(' \n'.repeat(2 * mebibyte));
+    const drain = () => app.request('/logs', { method: 'POST', body, headers: { 'Content-Encoding': 'gzip' } });
+    const held = await hold(post, 8 * mebibyte - 100_000);
+    for (let time = 0; time < 20; time += 1) expect((await drain()).status).toBe(200);
+    held.end();
+    expect(await held.answered).toBe(400);
+  });
 });

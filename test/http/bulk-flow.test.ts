@@ -136,26 +136,44 @@ test('cuts off a sender that is silent', async () => {
   expect(memory.summaries.size).toBe(1);
 });
 
-test('a sender may take longer than other requests may', async () => {
-  const { port, memory } = await startServer({}, 500);
-  const slow = request({ port, host: '127.0.0.1', path: '/metrics', method: 'POST', headers });
-  const answered = once(slow, 'response');
-  for (let sent = 0; sent < 12; sent += 1) {
-    slow.write(line);
-    await sleep(100);
-  }
-  slow.end();
-  const [response] = await answered;
-  expect(response.statusCode).toBe(201);
-  expect(memory.summaries.size).toBe(12);
-});
+test.each(['/metrics', '/metrics?x=1', 'http://m2pg/metrics'])(
+  'a sender may take longer than other requests may: %s',
+  async (path) => {
+    const { port, memory } = await startServer({}, 500);
+    const slow = request({ port, host: '127.0.0.1', path, method: 'POST', headers });
+    const answered = once(slow, 'response');
+    for (let sent = 0; sent < 12; sent += 1) {
+      slow.write(line);
+      await sleep(100);
+    }
+    slow.end();
+    const [response] = await answered;
+    expect(response.statusCode).toBe(201);
+    expect(memory.summaries.size).toBe(12);
+  },
+);
 
-test('a body that is no bulk load must arrive in time', async () => {
+const ndjson = 'Content-Type: application/x-ndjson';
+
+test.each([
+  ['a summary', ['POST /metrics HTTP/1.1']],
+  ['a log drain', ['POST /logs HTTP/1.1']],
+  ['a log drain that calls itself one', ['POST /logs HTTP/1.1', ndjson]],
+])('a body that is no bulk load must arrive in time: %s', async (_, headLines) => {
   const { port, memory } = await startServer({}, 500);
   const client = await connectRaw(port);
-  client.socket.write(rawRequest(['POST /metrics HTTP/1.1', 'Host: a', 'Content-Length: 9999'], '{"name"'));
+  client.socket.write(rawRequest([...headLines, 'Host: a', 'Content-Length: 9999'], '{"name"'));
   expect(await client.closed()).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
   expect(memory.calls.write).toBe(0);
+});
+
+test('nor keeps a body its connection that was refused before it arrived', async () => {
+  const { port } = await startServer({}, 500);
+  const client = await connectRaw(port);
+  client.socket.write(rawRequest(['POST /nowhere HTTP/1.1', ndjson, 'Host: a', 'Content-Length: 9999'], '{"name"'));
+  const dribble = setInterval(() => client.socket.write(' '), 100);
+  onTestFinished(() => clearInterval(dribble));
+  expect(await client.closed()).toMatch(/^HTTP\/1\.1 404 /);
 });
 
 test('an answer that takes long is not cut off', async () => {

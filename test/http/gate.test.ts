@@ -1,9 +1,12 @@
 import { expect, test } from 'vitest';
+import { Failure } from '../../src/domain/failure.ts';
 import { createGate } from '../../src/http/gate.ts';
 import { createTestApp } from '../support/test-app.ts';
 
+const refuse = () => new Failure('too_many_reads', 'too many');
+
 test('lets in so many, then the others in their order as room is made', async () => {
-  const gate = createGate({ insideMax: 2, waitingMax: 10, waitMs: 1_000 });
+  const gate = createGate({ insideMax: 2, waitingMax: 10, waitMs: 1_000, refuse });
   const leaves = [await gate.enter(), await gate.enter()];
   const entered: number[] = [];
   const later = [1, 2, 3].map((number) =>
@@ -23,7 +26,7 @@ test('lets in so many, then the others in their order as room is made', async ()
 });
 
 test('refuses whom it has no room to wait, and who has waited too long', async () => {
-  const gate = createGate({ insideMax: 1, waitingMax: 1, waitMs: 30 });
+  const gate = createGate({ insideMax: 1, waitingMax: 1, waitMs: 30, refuse });
   const leave = await gate.enter();
   const waiting = gate.enter();
   await expect(gate.enter()).rejects.toMatchObject({ code: 'too_many_reads' });

@@ -1,17 +1,18 @@
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Failure } from '../../src/domain/failure.ts';
 import { createSeriesGroups, type SeriesGroups } from '../../src/domain/series-groups.ts';
 import type { Store } from '../../src/domain/store.ts';
 import { serveHttp } from '../../src/http/server.ts';
 import { renderMetrics } from '../../src/http/views/metrics.ts';
+import { connectRaw, rawRequest } from '../support/raw-client.ts';
 import { eventually } from '../support/service-process.ts';
-import { createTestApp } from '../support/test-app.ts';
+import { createTestApp, type TestAppOptions } from '../support/test-app.ts';
 
 /** A page of some 400 kB of text. */
 const pageOf = (name: string): SeriesGroups[] => [createSeriesGroups(name, 2_000)];
 
 /** A service whose answers have these pages, made one by one when they are asked for. */
-function serviceOf(count: number, failsAt = Number.POSITIVE_INFINITY) {
+function serviceOf(count: number, failsAt = Number.POSITIVE_INFINITY, options: TestAppOptions = {}) {
   const made: number[] = [];
   const close = vi.fn(async () => undefined);
   const aggregate: Store['aggregate'] = async () => ({
@@ -27,11 +28,11 @@ function serviceOf(count: number, failsAt = Number.POSITIVE_INFINITY) {
     close,
   });
   const { memory } = createTestApp();
-  return { ...createTestApp({ store: { ...memory, aggregate } }), made, close };
+  return { ...createTestApp({ ...options, store: { ...memory, aggregate } }), made, close };
 }
 
-async function listen(service: ReturnType<typeof serviceOf>) {
-  const server = await serveHttp(service.app, { host: '127.0.0.1', port: 0 });
+async function listen(service: ReturnType<typeof serviceOf>, timeoutMs = 30_000) {
+  const server = await serveHttp(service.app, { host: '127.0.0.1', port: 0, timeoutMs });
   onTestFinished(() => server.stop(0));
   return `http://127.0.0.1:${server.port}/metrics`;
 }
@@ -89,6 +90,50 @@ test('makes no more pages than the client takes, and none after it has left', as
   leaving.abort();
   await eventually(() => expect(service.close).toHaveBeenCalled());
   expect(service.made.length).toBeLessThan(500);
+});
+
+describe('a client that does not take its answer', () => {
+  const getMetrics = rawRequest(['GET /metrics HTTP/1.1', 'Host: a', 'Connection: close']);
+  const wholeAnswer = /\]\r\n0\r\n\r\n$/;
+
+  test('is cut off, and its turn is that of other reads', async () => {
+    const service = serviceOf(200, undefined, { readsMax: 4, readWaitMs: 25_000 });
+    const url = await listen(service, 1_500);
+    const idle = await Promise.all([1, 2, 3, 4].map(() => connectRaw(Number(new URL(url).port))));
+    for (const { socket } of idle) socket.pause().write(getMetrics);
+    await eventually(() => expect(service.observations).toHaveLength(4));
+    expect((await fetch(`${url}/names`)).status).toBe(200);
+    await eventually(() => expect(service.close).toHaveBeenCalledTimes(4));
+    for (const { socket } of idle) socket.resume();
+    for (const { closed } of idle) expect(await closed()).not.toMatch(wholeAnswer);
+  });
+
+  test('in one go, but slowly, gets all of it', async () => {
+    const url = await listen(serviceOf(60), 1_500);
+    const { socket, closed } = await connectRaw(Number(new URL(url).port));
+    socket.on('data', () => {
+      socket.pause();
+      setTimeout(() => socket.resume(), 10);
+    });
+    const begun = performance.now();
+    socket.write(getMetrics);
+    expect(await closed()).toMatch(wholeAnswer);
+    expect(performance.now() - begun).toBeGreaterThan(2_000);
+  });
+});
+
+test('answers HEAD without making anything, and leaves nothing open', async () => {
+  const service = serviceOf(12);
+  const url = await listen(service);
+  for (let asked = 1; asked <= 20; asked += 1) {
+    const response = await fetch(url, { method: 'HEAD' });
+    expect(response.status).toBe(200);
+    expect(response.headers.get('Content-Type')).toBe('application/json');
+    expect(response.headers.get('M2pg-Complete')).toBe('true');
+    expect(service.close).toHaveBeenCalledTimes(asked);
+  }
+  expect(service.made).toEqual([]);
+  expect(await (await fetch(url)).json()).toHaveLength(12);
 });
 
 test('lets go of the pages when an incomplete answer is refused', async () => {

@@ -71,6 +71,17 @@ test('refuses bodies made to take its memory or its time, and serves others mean
   await expectHealthy(service);
 });
 
+test('bodies that gzip makes small take no more memory than others, and hold nobody up', async () => {
+  const service = await serve();
+  const body = gzipSync(`${' '.repeat(8 * 1024 * 1024 - 10)}[]`);
+  const answers = Array.from({ length: 300 }, () =>
+    fetch(`${service.url}/metrics`, { method: 'POST', body, headers: gzip }).then(({ status }) => status),
+  );
+  const statuses = new Set(await whileOthersAreServed(service, Promise.all(answers)));
+  expect([...statuses].filter((status) => status !== 201 && status !== 503)).toEqual([]);
+  await expectHealthy(service);
+});
+
 test('serves others while five hundred senders are slow', async () => {
   const service = await serve();
   const port = Number(new URL(service.url).port);
