@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { runToEnd } from '../support/finished-program.ts';
@@ -67,6 +68,33 @@ test('a metric that was deleted while a database was away is gone there too when
   await servers[1].start();
   await eventually(async () => expect(await read(second, {})).toMatchObject({ count: 0, complete: 'true' }));
   expect(await namesIn(urls[1] as URL)).toEqual([]);
+});
+
+test('a standby brings back nothing that was deleted meanwhile, and deletes it before it is used as a primary', async () => {
+  const urls = (await Promise.all(servers.map((server) => server.createDatabase()))) as [URL, URL, URL];
+  const [a, b, c] = urls;
+  const service = await startService({ env: { DATABASE_URLS: urls.join('|') } });
+  // Their ids, which are made of the key, do not tell when they were made; their minute is at rest.
+  const old = { ...point('wrong'), bucket: Math.floor(Date.now() / 1000) - 600 };
+  await untilEqual(urls, (await write(service, [old, old], { 'Idempotency-Key': 'key' })).ids);
+
+  // In its data directory.
+  await runSql(b, "copy (select where false) to '/proc/self/cwd/standby.signal'");
+  await servers[1].stop();
+  await servers[1].start();
+  await eventually(async () => expect(await statesOf(service)).toEqual(['up', 'read_only', 'up']));
+  expect((await deleteName(service, 'name=wrong')).status).toBe(200);
+  // Long enough for repair.
+  for (const endMs = performance.now() + 10_000; performance.now() < endMs; await sleep(200)) {
+    for (const url of [a, c]) expect(await namesIn(url)).toEqual([]);
+  }
+  expect(await namesIn(b)).toEqual(['wrong']);
+
+  await runSql(b, 'select pg_promote(wait => false)');
+  await eventually(async () => expect(await statesOf(service)).toEqual(['up', 'up', 'up']));
+  expect(await namesIn(b)).toEqual([]);
+  await untilEqual(urls, []);
+  expect(await read(service, {})).toMatchObject({ count: 0, complete: 'true' });
 });
 
 test('a database that cannot say what was deleted keeps another from its return for seconds, not for a minute', async () => {
