@@ -62,7 +62,8 @@ function describe(o: Observation): Line {
     case 'stopping':
       return ['info', `${o.signal}: stopping`];
     case 'stopped':
-      return o.clean ? ['info', 'stopped'] : ['warn', 'stopped with work unfinished'];
+      if (o.clean) return ['info', 'stopped'];
+      return ['warn', 'stopped with work unfinished', o.cutOff ? { requestsCutOff: o.cutOff } : {}];
     case 'worker_lost':
       return ['warn', `worker ${o.worker} ended by ${o.cause}; it is replaced in ${o.pauseMs} ms`];
     case 'request':

@@ -90,6 +90,12 @@ describe('a line', () => {
     expect(log.lines().map(({ msg }) => msg)).toEqual(['stopped with work unfinished']);
   });
 
+  test('says how many requests were cut off', () => {
+    const log = logInMemory();
+    log.observe({ type: 'stopped', clean: false, cutOff: 2 });
+    expect(log.lines()).toMatchObject([{ msg: 'stopped with work unfinished', requestsCutOff: 2 }]);
+  });
+
   test('names the database, the reason and the code of a failure', () => {
     const log = logInMemory();
     log.observe({ type: 'database_down', database: 'db2', failure: down });

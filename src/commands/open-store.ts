@@ -11,8 +11,17 @@ export interface OpenedStore extends Store {
   pending(database: string): number;
 }
 
-/** The opened databases as one store, by the configuration. */
-export function openStore({ databases }: Databases, config: Config, observe: Observe): OpenedStore {
+/**
+ * The opened databases as one store, by the configuration.
+ *
+ * @param stopping Ends the waiting of reads.
+ */
+export function openStore(
+  { databases }: Databases,
+  config: Config,
+  observe: Observe,
+  stopping?: AbortSignal,
+): OpenedStore {
   const { writeAcks, writeTimeoutMs, readTimeoutMs } = config;
   const stores = databases.map((database) => ({
     name: database.name,
@@ -23,6 +32,7 @@ export function openStore({ databases }: Databases, config: Config, observe: Obs
     acks: writeAcks,
     writeTimeoutMs,
     readTimeoutMs,
+    ...(stopping && { stopping }),
     observe,
   });
   return { ...redundant, pending: (database) => stores.find(({ name }) => name === database)?.store.pending() ?? 0 };

@@ -20,8 +20,11 @@ import { openStore } from './open-store.ts';
  */
 export const stopTimeoutMs = 9_000;
 
-/** Bulk loads that have not ended by then are ended, with an answer that tells how far they came. */
-const bulkGraceMs = 5_000;
+/**
+ * Bulk loads that have not ended by then are ended, with an answer that tells how far they came, and reads wait no longer
+ * for a database: they are answered with what the others hold.
+ */
+const graceMs = 5_000;
 
 /** Where nobody chose a port, so many above the default are tried. */
 const portsTriedMax = 20;
@@ -54,7 +57,8 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
   const { databases } = opened;
   const { writeAcks, retentionSeconds, bodyBytesMax } = config;
   const telemetry = createTelemetry(databases.map(({ name }) => name));
-  const store = openStore(opened, config, observe);
+  const graceEnd = new AbortController();
+  const store = openStore(opened, config, observe, graceEnd.signal);
   const board = createStatusBoard({
     version: packageJson.version,
     writeAcks,
@@ -62,11 +66,10 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
     pending: store.pending,
   });
   const copies = databases.map((database) => createCopy({ database, observe }));
-  const bulkEnd = new AbortController();
   const app = createApp({
     store,
     deleter: createDeleter({ copies, acks: writeAcks, now: () => Date.now() / 1000 }),
-    stopping: bulkEnd.signal,
+    stopping: graceEnd.signal,
     now: () => Date.now() / 1000,
     bodyBytesMax,
     retentionSeconds,
@@ -93,11 +96,14 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
     async stop(signal, work) {
       observe({ type: 'stopping', signal });
       const deadlineMs = performance.now() + stopTimeoutMs;
-      setTimeout(() => bulkEnd.abort(new Failure('stopping', 'the service is stopping')), bulkGraceMs).unref();
-      await server?.stop(stopTimeoutMs);
+      setTimeout(() => graceEnd.abort(new Failure('stopping', 'the service is stopping')), graceMs).unref();
+      let cutOff = 0;
+      await server?.stop(stopTimeoutMs, (requests) => {
+        cutOff = requests;
+      });
       const isDrained = await isDoneBefore(Promise.all([store.drain(), work]), deadlineMs);
       const isClosed = await isDoneBefore(opened.close(), deadlineMs + stopTimeoutMs);
-      observe({ type: 'stopped', clean: isDrained && isClosed });
+      observe({ type: 'stopped', clean: isDrained && isClosed && cutOff === 0, cutOff });
     },
   };
 }

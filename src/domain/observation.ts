@@ -7,7 +7,8 @@ import type { Failure } from './failure.ts';
 export type Observation =
   | { readonly type: 'listening'; readonly url: string }
   | { readonly type: 'stopping'; readonly signal: string }
-  | { readonly type: 'stopped'; readonly clean: boolean }
+  /** `cutOff`: how many requests were in progress and got no answer, or part of one. */
+  | { readonly type: 'stopped'; readonly clean: boolean; readonly cutOff?: number }
   | { readonly type: 'worker_lost'; readonly worker: number; readonly cause: string; readonly pauseMs: number }
   | {
       readonly type: 'request';

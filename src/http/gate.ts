@@ -7,6 +7,8 @@ export interface GateOptions {
   readonly waitingMax: number;
   /** How long each may. */
   readonly waitMs: number;
+  /** Sends away whoever waits, and lets nobody wait any more; the reason of its abort is a Failure. */
+  readonly stopping?: AbortSignal | undefined;
   /** What whoever has no room is told. */
   readonly refuse: (inside: number, waiting: number) => Failure;
 }
@@ -16,13 +18,13 @@ export interface Gate {
   /**
    * Resolves when there is room. The caller calls what it resolves with when it is out again, once.
    *
-   * @throws Failure of `refuse`.
+   * @throws Failure of `refuse`, or that of `stopping`.
    */
   enter(): Promise<() => void>;
 }
 
 /** Nobody is inside yet. */
-export function createGate({ insideMax, waitingMax, waitMs, refuse }: GateOptions): Gate {
+export function createGate({ insideMax, waitingMax, waitMs, stopping, refuse }: GateOptions): Gate {
   const waiting: (() => void)[] = [];
   let inside = 0;
 
@@ -47,15 +49,23 @@ export function createGate({ insideMax, waitingMax, waitMs, refuse }: GateOption
         return leaveOnce();
       }
       if (waiting.length >= waitingMax) throw refuse(insideMax, waiting.length);
+      stopping?.throwIfAborted();
       await new Promise<void>((resolve, reject) => {
-        const goIn = () => {
-          clearTimeout(timer);
-          resolve();
+        const settle = <Reason extends unknown[]>(outcome: (...reason: Reason) => void) => {
+          return (...reason: Reason) => {
+            clearTimeout(timer);
+            stopping?.removeEventListener('abort', stop);
+            outcome(...reason);
+          };
         };
-        const timer = setTimeout(() => {
+        const goIn = settle(resolve);
+        const goAway = settle((failure: Failure) => {
           waiting.splice(waiting.indexOf(goIn), 1);
-          reject(refuse(insideMax, waiting.length));
-        }, waitMs);
+          reject(failure);
+        });
+        const stop = () => goAway(stopping?.reason);
+        const timer = setTimeout(() => goAway(refuse(insideMax, waiting.length - 1)), waitMs);
+        stopping?.addEventListener('abort', stop);
         waiting.push(goIn);
       });
       return leaveOnce();

@@ -24,7 +24,10 @@ export interface MetricsRoutesOptions {
   readonly bodyLimits: BodyLimits;
   /** Undefined: kept for ever. */
   readonly retentionSeconds: number | undefined;
-  /** Ends bulk loads, which may take longer than a service that stops can wait, with the Failure that is its reason. */
+  /**
+   * Ends bulk loads, which may take longer than a service that stops can wait, and reads that wait their turn, with the
+   * Failure that is its reason.
+   */
   readonly stopping?: AbortSignal;
   /** Reads at once; more wait their turn. Four when left out. */
   readonly readsMax?: number;
@@ -49,6 +52,7 @@ export function addMetricsRoutes(app: OpenAPIHono, options: MetricsRoutesOptions
     insideMax: options.readsMax ?? readsMax,
     waitingMax: readsWaitingMax,
     waitMs: options.readWaitMs ?? readWaitMs,
+    stopping: options.stopping,
     refuse: (inside, waiting) =>
       new Failure('too_many_reads', `${inside} reads are in progress and ${waiting} wait; try again later`),
   });

@@ -29,8 +29,12 @@ const quietMs = 250;
 export interface HttpServer {
   /** The port that it really got. */
   readonly port: number;
-  /** Takes no new connections, lets requests in progress end, and after the grace period cuts what is left. */
-  stop(graceMs: number): Promise<void>;
+  /**
+   * Takes no new connections, lets requests in progress end, and after the grace period cuts what is left.
+   *
+   * @param onCut Is told how many requests those were, if any.
+   */
+  stop(graceMs: number, onCut?: (requests: number) => void): Promise<void>;
 }
 
 export interface ServerOptions {
@@ -71,12 +75,16 @@ export async function serveHttp(
   }, checkEveryMs).unref();
   return {
     port: (server.address() as AddressInfo).port,
-    async stop(graceMs) {
+    async stop(graceMs, onCut = () => undefined) {
       // Not the `close` of HTTP: it would cut off a response that is complete but not yet sent to a slow client.
       const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
       connections.closeWhenIdle();
       const quiet = setTimeout(connections.closeIdle, Math.min(quietMs, graceMs));
-      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+      const cut = setTimeout(() => {
+        const requests = connections.inProgress();
+        if (requests > 0) onCut(requests);
+        server.closeAllConnections();
+      }, graceMs);
       await closed;
       clearInterval(sweep);
       clearTimeout(quiet);
@@ -119,6 +127,8 @@ function trackConnections(server: Server) {
   });
   answerUnfitRequests(server, (socket) => [...(connections.get(socket)?.inProgress.keys() ?? [])]);
   return {
+    /** Requests that have no whole answer yet. */
+    inProgress: () => [...connections.values()].reduce((sum, { inProgress }) => sum + inProgress.size, 0),
     /** From now on, each connection that ends a request; those that have none may begin one. */
     closeWhenIdle() {
       isStopping = true;

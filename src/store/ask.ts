@@ -14,6 +14,8 @@ export interface RedundantReadsOptions {
   readonly databases: readonly NamedStore[];
   readonly acks: number;
   readonly readTimeoutMs: number;
+  /** From then on no read waits for a database: it is answered with what the others hold. */
+  readonly stopping?: AbortSignal;
   readonly observe: Observe;
 }
 
@@ -73,14 +75,14 @@ function failureOfAll(failures: readonly Failure[]): Failure {
 async function readFrom<Value>(
   { name, store }: NamedStore,
   read: (store: Store) => Promise<Value>,
-  { readTimeoutMs, observe }: RedundantReadsOptions,
+  { readTimeoutMs, stopping, observe }: RedundantReadsOptions,
   spent: Spent,
 ): Promise<Value> {
   const begun = performance.now();
   const leftMs = readTimeoutMs - (spent.get(name) ?? 0);
   try {
     if (leftMs <= 0) throw new Failure('timeout', 'did not answer in time');
-    const value = await withTimeout(read(store), leftMs);
+    const value = await withTimeout(untilStopping(read(store), stopping), leftMs);
     observe({ type: 'read_done', database: name, durationMs: performance.now() - begun });
     return value;
   } catch (error) {
@@ -90,6 +92,16 @@ async function readFrom<Value>(
   } finally {
     spent.set(name, readTimeoutMs - leftMs + performance.now() - begun);
   }
+}
+
+/** Settles as the promise does or, when the service stops before, rejects with a Failure `timeout`; the work goes on. */
+async function untilStopping<Value>(work: Promise<Value>, stopping: AbortSignal | undefined): Promise<Value> {
+  if (!stopping) return work;
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(new Failure('timeout', 'had not answered when the service stopped'));
+  stopping.addEventListener('abort', stop);
+  if (stopping.aborted) stop();
+  return Promise.race([work, stopped]).finally(() => stopping.removeEventListener('abort', stop));
 }
 
 /** Failures that every database would repeat: the query is at fault. */

@@ -64,10 +64,11 @@ export async function redundantAggregate(query: AggregateQuery, options: Redunda
 const ignore = () => undefined;
 
 /** All of them had answered a moment before: it is the differences that are too many. */
-function tellTooSlow(error: unknown): never {
+function tellTooSlow(error: unknown, { stopping }: RedundantReadsOptions): never {
   const failure = toFailure(error);
   const causes = Array.isArray(failure.cause) ? failure.cause.map(toFailure) : [];
-  if (failure.code !== 'no_database' || !causes.every(({ code }) => code === 'timeout')) throw failure;
+  const isTooSlow = failure.code === 'no_database' && causes.every(({ code }) => code === 'timeout');
+  if (!isTooSlow || stopping?.aborted) throw failure;
   const message = 'takes longer than READ_TIMEOUT_MS, since the databases differ in much of it: narrow it, or the time';
   throw new Failure('read_too_slow', message, { cause: failure });
 }
@@ -163,7 +164,8 @@ async function reconcilePage(
   const databases = sources.map(({ database }) => database);
   const differing = reconciled.flatMap((one) => one.differing);
   await mergeRowsInto(differing, query, async (spans) => {
-    const rows = await ask(databases, (store) => store.selectSpans(spans), options, spent).catch(tellTooSlow);
+    const asking = ask(databases, (store) => store.selectSpans(spans), options, spent);
+    const rows = await asking.catch((error) => tellTooSlow(error, options));
     for (const [name, failure] of rows.failed) failed.set(name, failure);
     return unionById(rows.given.map(({ value }) => value));
   });

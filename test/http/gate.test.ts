@@ -36,6 +36,19 @@ test('refuses whom it has no room to wait, and who has waited too long', async (
   again();
 });
 
+test('sends away who waits when the service stops, and lets in who has room', async () => {
+  const stopping = new AbortController();
+  const gate = createGate({ insideMax: 1, waitingMax: 10, waitMs: 60_000, stopping: stopping.signal, refuse });
+  const leave = await gate.enter();
+  const waiting = [gate.enter(), gate.enter()];
+  stopping.abort(new Failure('stopping', 'the service is stopping'));
+  for (const entered of waiting) await expect(entered).rejects.toMatchObject({ code: 'stopping' });
+  await expect(gate.enter()).rejects.toMatchObject({ code: 'stopping' });
+  leave();
+  const again = await gate.enter();
+  again();
+});
+
 test('a read waits its turn, or is answered 503', async () => {
   const { app, memory } = createTestApp({ readsMax: 1, readWaitMs: 50 });
   const { aggregate } = memory;

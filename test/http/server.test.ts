@@ -142,7 +142,11 @@ describe('stop', () => {
     client.socket.write(post);
     await hasBegun(1);
     const begun = performance.now();
-    await stop(200);
+    let cutOff = 0;
+    await stop(200, (requests) => {
+      cutOff = requests;
+    });
+    expect(cutOff).toBe(1);
     expect(performance.now() - begun).toBeGreaterThan(100);
     expect(performance.now() - begun).toBeLessThan(5_000);
     expect(await client.closed()).toBe('');

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { blockInserts } from '../support/block-inserts.ts';
 import { createFragileServers, type FragileServer } from '../support/fragile-server.ts';
@@ -31,10 +32,16 @@ async function startOnBoth(env: Record<string, string> = {}): Promise<Service> {
 /** A service that waits for something in vain is cut off after nine seconds. */
 const promptlyMs = 6_000;
 
-async function expectInsertWaiting(url: URL): Promise<void> {
-  const text = `select count(*) > 0 as waiting from pg_stat_activity
+/** How many statements of ours wait for a lock. */
+async function waitingIn(url: URL): Promise<number> {
+  const text = `select count(*)::int as waiting from pg_stat_activity
     where datname = current_database() and application_name = 'm2pg' and wait_event_type = 'Lock'`;
-  await eventually(async () => expect(await runSql(url, text)).toEqual([{ waiting: true }]));
+  const [row] = await runSql(url, text);
+  return Number(row?.waiting);
+}
+
+async function expectInsertWaiting(url: URL): Promise<void> {
+  await eventually(async () => expect(await waitingIn(url)).toBeGreaterThan(0));
 }
 
 /** Waits for the process to end. @returns Its exit code and how long it took. */
@@ -99,6 +106,56 @@ test('SIGTERM: requests that wait for a database are answered before the end', a
   expect(code).toBe(0);
   // Connections that clients keep open hold nothing up.
   expect(durationMs).toBeLessThan(promptlyMs);
+});
+
+/** Keeps every read of a database waiting until the test has finished. */
+async function blockReads(url: URL): Promise<void> {
+  const client = new Client({ connectionString: url.href });
+  client.on('error', () => undefined);
+  await client.connect();
+  onTestFinished(() => client.end().catch(() => undefined));
+  await client.query('begin; lock table series in access exclusive mode');
+}
+
+test('SIGTERM: reads that wait for a database are answered before the end, with what the others hold', async () => {
+  const service = await startOnBoth({ POOL_SIZE_MAX: '4' });
+  expect((await write(service, point('waiting'))).status).toBe(201);
+  await eventually(async () => expect(await read(service, {})).toMatchObject({ count: 1, complete: 'true' }));
+  await blockReads(urls[1]);
+  const answers = [1, 2].map(() => read(service, { name: 'waiting' }));
+  await eventually(async () => expect(await waitingIn(urls[1])).toBe(2));
+  // And one that waits for its turn.
+  const late = read(service, { name: 'waiting' });
+  await sleep(300);
+  service.process.kill('SIGTERM');
+  for (const answer of await Promise.all(answers)) {
+    expect(answer).toMatchObject({ status: 200, count: 1, complete: 'false', databases: 'db1=ok, db2=timeout' });
+  }
+  expect((await late).status).toBe(503);
+  const { code } = await exitOf(service);
+  expect(code).toBe(0);
+  expect(service.output()).not.toMatch(/unfinished/);
+});
+
+test('SIGTERM: a read that no database answers is refused before the end', async () => {
+  const service = await startOnBoth();
+  await Promise.all(urls.map(blockReads));
+  const answer = read(service, { name: 'waiting' });
+  await eventually(async () => expect(await waitingIn(urls[1])).toBe(1));
+  service.process.kill('SIGTERM');
+  expect((await answer).status).toBe(503);
+  expect((await exitOf(service)).code).toBe(0);
+});
+
+test('SIGTERM: what cannot be answered in nine seconds is cut off, and the log says so', async () => {
+  const service = await startOnBoth({ WRITE_TIMEOUT_MS: '60000' });
+  await Promise.all(urls.map(blockInserts));
+  const answer = write(service, point('waiting')).then(({ status }) => status, String);
+  await Promise.all(urls.map(expectInsertWaiting));
+  service.process.kill('SIGTERM');
+  expect(await answer).toMatch(/fetch failed/);
+  expect((await exitOf(service)).code).toBe(0);
+  expect(service.output()).toMatch(/"requestsCutOff":1,"msg":"stopped with work unfinished"/);
 });
 
 test('SIGTERM: a write that was answered still reaches the slow database', async () => {
