@@ -71,11 +71,7 @@ function describe(o: Observation): Line {
     case 'request_failed':
       return ['error', `${o.method} ${o.route} failed unexpectedly`, trace(o.cause)];
     case 'database_up':
-      return [
-        o.fsync ? 'info' : 'warn',
-        `${o.database} is ${o.readOnly ? 'up, read-only' : 'up'}${o.fsync ? '' : '; its fsync is off: a power failure loses what it has acknowledged'}`,
-        { version: o.version, tls: o.tls },
-      ];
+      return describeUp(o);
     case 'database_down':
       return [
         isForOperator(o.failure) ? 'error' : 'warn',
@@ -123,6 +119,13 @@ function describe(o: Observation): Line {
     case 'read_failed':
       return ['warn', `${o.database} missed a read: it ${o.failure.message}`, reasons(o.failure)];
   }
+}
+
+function describeUp(o: Observation & { type: 'database_up' }): Line {
+  const how = { version: o.version, tls: o.tls };
+  const up = `${o.database} is ${o.readOnly ? 'up, read-only' : 'up'}`;
+  if (o.fsync) return ['info', up, how];
+  return ['warn', `${up}; its fsync is off: a power failure loses what it has acknowledged`, how];
 }
 
 function hoursOf({ from, until }: { readonly from: number; readonly until: number }) {
