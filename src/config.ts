@@ -114,7 +114,10 @@ const origins = z
 
 const schema = z.object({
   PORT: port.default(8_080),
-  HOST: z.string().optional(),
+  HOST: z
+    .string()
+    .regex(/^[A-Za-z0-9._:%-]+$/, { error: 'expected a host name or an address such as 127.0.0.1 or ::' })
+    .optional(),
   WRITE_ACKS: z
     .string()
     .regex(/^([1-9]\d{0,2}|majority|all)$/, { error: 'expected a number of databases, majority or all' })
@@ -196,10 +199,15 @@ export function readConfig(environment: Environment): Config {
   });
 }
 
-/** A URL in the wrong variable is a secret all the same, and a token that is too short is one to somebody. */
-function quote(name: string, text: string | undefined): string {
-  if (name.includes('TOKEN')) return 'what it is';
-  return text?.includes('://') && name !== 'CORS_ORIGINS' ? 'a URL' : JSON.stringify(text);
+/** The length of a token. No value that is right in any other variable but an origin is as long. */
+const secretLengthMin = 16;
+
+/** A URL or a token in the wrong variable is a secret all the same, and a token that is too short is one to somebody. */
+function quote(name: string, text = ''): string {
+  if (name.includes('TOKEN') || text.includes('@')) return 'what it is';
+  if (name === 'CORS_ORIGINS') return JSON.stringify(text);
+  if (text.includes('://')) return 'a URL';
+  return text.length < secretLengthMin ? JSON.stringify(text) : 'what it is';
 }
 
 /** NaN for what is no number, which the schema refuses. */

@@ -264,8 +264,13 @@ test('shows no password, user or host in any problem', () => {
       DATABASE_URLS: [wrong, one, one, 'alice:hunter2@one.example', `${two}?sslmode=hunter2`].join('|'),
     }),
     ...problemsOf({ DYNO: 'web.1', DATABASE_URL: wrong, WRITE_ACKS: '7' }),
-    ...['PORT', 'WRITE_ACKS', 'RETENTION', 'LOG_LEVEL', 'PGSSLMODE'].flatMap((name) => problemsOf({ [name]: one })),
+    ...[one, 'alice:hunter2@one.example', 'hunter2'.repeat(4)].flatMap((secret) =>
+      ['PORT', 'WRITE_ACKS', 'RETENTION', 'LOG_LEVEL', 'PGSSLMODE'].flatMap((name) => problemsOf({ [name]: secret })),
+    ),
+    ...problemsOf({ HOST: one }),
+    ...problemsOf({ HOST: 'alice:hunter2@one.example' }),
+    ...problemsOf({ CORS_ORIGINS: 'https://alice:hunter2@one.example' }),
   ];
-  expect(problems.length).toBe(10);
-  expect(problems.filter((problem) => /hunter2|alice|example/.test(problem))).toEqual([]);
+  expect(problems.length).toBe(23);
+  expect(problems.filter((problem) => /hunter2|alice|(one|two)\.example/.test(problem))).toEqual([]);
 });

@@ -46,7 +46,8 @@ export async function demo(config: Config, args: readonly string[]): Promise<voi
 function parseUrl(text: string): URL {
   const url = URL.parse(text);
   if (url && /^https?:$/.test(url.protocol)) return url;
-  throw new ConfigError([`${text}: expected a URL such as http://localhost:8080`, demoHelp]);
+  // Not what was given: there may be a token in it.
+  throw new ConfigError(['URL: expected one such as http://localhost:8080', demoHelp]);
 }
 
 async function send(url: URL, token: string | undefined, isOnce: boolean, signal: AbortSignal): Promise<void> {

@@ -78,9 +78,10 @@ describe('m2pg demo', () => {
     });
     const refused = await runToEnd(['demo', service.url], []);
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/401 .*unauthenticated/)]);
-    expect(await runToEnd(['demo', 'nonsense'], [])).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/^nonsense: expected a URL/),
-    });
+    for (const url of ['nonsense', `http://${secret}@host:99999`, `ftp://${secret}@host`, `${secret}@host`]) {
+      const { code, stderr, stdout } = await runToEnd(['demo', url], []);
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/^URL: expected one such as http/)]);
+      expect(stderr + stdout).not.toContain(secret);
+    }
   });
 });
