@@ -124,8 +124,7 @@ function describe(o: Observation): Line {
 function describeUp(o: Observation & { type: 'database_up' }): Line {
   const how = { version: o.version, tls: o.tls };
   const up = `${o.database} is ${o.readOnly ? 'up, read-only' : 'up'}`;
-  if (o.fsync) return ['info', up, how];
-  return ['warn', `${up}; its fsync is off: a power failure loses what it has acknowledged`, how];
+  return ['info', o.fsync ? up : `${up}; its fsync is off: a power failure loses what it has acknowledged`, how];
 }
 
 function hoursOf({ from, until }: { readonly from: number; readonly until: number }) {

@@ -67,11 +67,6 @@ describe('a line', () => {
       { type: 'database_up', database: 'db1', version: '18', tls: 'off', readOnly: false, fsync: true },
     ],
     [
-      'warn',
-      'a database comes up that would lose what it has committed',
-      { type: 'database_up', database: 'db1', version: '18', tls: 'off', readOnly: false, fsync: false },
-    ],
-    [
       'error',
       'a request fails for no known reason',
       { type: 'request_failed', method: 'GET', route: '/', cause: null },
@@ -82,6 +77,16 @@ describe('a line', () => {
     const log = logInMemory();
     log.observe(observation);
     expect(log.lines().map((line) => line.level)).toEqual([level]);
+  });
+
+  test('says of a database that comes up that it would lose what it has committed', () => {
+    const log = logInMemory();
+    const up = { type: 'database_up', database: 'db1', version: '18', tls: 'off', readOnly: false } as const;
+    log.observe({ ...up, fsync: true }, { ...up, fsync: false });
+    expect(log.lines().map(({ msg }) => msg)).toEqual([
+      'db1 is up',
+      'db1 is up; its fsync is off: a power failure loses what it has acknowledged',
+    ]);
   });
 
   test('is left out below the level that is asked for', () => {

@@ -48,8 +48,8 @@ export const plants: readonly Plant[] = [
     patches: [
       {
         file: 'src/repair/copy-missing.ts',
-        from: 'summaries.map((summary) => [summary.id, summary] as const)',
-        to: "summaries.map((summary) => [[summary.name, summary.bucket].join(' '), summary] as const)",
+        from: 'alive.map((summary) => [summary.id, summary])',
+        to: "alive.map((summary) => [[summary.name, summary.bucket].join(' '), summary])",
       },
       {
         file: 'src/store/union-by-id.ts',
@@ -86,8 +86,8 @@ export const plants: readonly Plant[] = [
     patches: [
       {
         file: 'src/database/health.ts',
-        from: 'const { version, readOnly, attempt } = found;',
-        to: "const { version, readOnly, attempt } = found; if (held.state() === 'down') return;",
+        from: 'const { version, readOnly, attempt, fsync } = found;',
+        to: "const { version, readOnly, attempt, fsync } = found; if (held.state() === 'down') return;",
       },
     ],
     faults: ['kill', 'shut-down'],
