@@ -12,7 +12,7 @@ const writePauseMs = 90;
 const readPauseMs = 400;
 
 /** More than the writers come to, in one page of the service. */
-const readSeconds = 9_000;
+const readSeconds = 10_000;
 
 /** A request that takes longer hangs. */
 const hangsMs = 15_000;

@@ -1,10 +1,11 @@
 import type { QueryResult } from 'pg';
 import type { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
+import type { RowCursor } from './cursor.ts';
 import type { Run } from './deletions.ts';
 import { createHealth, type DatabaseStatus } from './health.ts';
 import { createMonitor } from './monitor.ts';
-import { type Purpose, type RowCursor, type Statement, type StatementTimeouts, splitPool } from './pools.ts';
+import { type Purpose, type Statement, type StatementTimeouts, splitPool } from './pools.ts';
 import { prepareDatabase } from './prepare-database.ts';
 import { databaseFailure } from './sqlstate.ts';
 import { type SslMode, tlsAttempts } from './tls.ts';

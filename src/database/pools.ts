@@ -1,11 +1,10 @@
 import type { Socket } from 'node:net';
 import type { QueryConfig, QueryResult } from 'pg';
-import Cursor from 'pg-cursor';
 import { type ConnectionPool, createConnectionPool } from './connection-pool.ts';
+import { openCursor, type RowCursor } from './cursor.ts';
 import { createSockets } from './sockets.ts';
 import { isReportedByServer } from './sqlstate.ts';
 import type { TlsAttempt } from './tls.ts';
-import { withTimeout } from './with-timeout.ts';
 
 /** Each purpose has connections of its own, so that slow reads, maintenance and repair never keep a write waiting. */
 export type Purpose = 'write' | 'read' | 'maintain' | 'repair';
@@ -36,9 +35,6 @@ const repairConnections = 2;
 /** Our clock gives a statement a little longer than the server's, whose word about it leaves the connection usable. */
 const queryMarginMs = 500;
 
-/** A client that takes its answer slowly keeps a connection from the others no longer than this. */
-const cursorLifeMs = 60_000;
-
 export interface PoolsOptions {
   readonly url: URL;
   readonly attempt: TlsAttempt;
@@ -55,21 +51,13 @@ export interface PoolsOptions {
 export interface Pools {
   /** Runs one statement. Rejects with what `pg` raises, within connect timeout plus the statement's and half a second. */
   run(purpose: Purpose, statement: Statement): Promise<QueryResult>;
-  /** Begins a statement whose rows are fetched by and by. Rejects when no connection can be had. */
+  /** As `openCursor` does, on a connection of the purpose. */
   open(purpose: Purpose, statement: Statement): Promise<RowCursor>;
   /**
    * Ends idle connections now and the others when their statements end. After `graceMs`, those that are left are cut off,
    * whatever is under way on them and whether the server has heard of it or not. Resolves without waiting for that.
    */
   close(graceMs: number): Promise<void>;
-}
-
-/** Rows of a statement, fetched by and by; each fetch has the time of a statement. Holds a connection until it ends. */
-export interface RowCursor {
-  /** The next rows, as arrays; fewer than asked for, or none: those were the last. Rejects as `run` does. */
-  read(rowsMax: number): Promise<unknown[][]>;
-  /** Lets go of the connection. Needless after the last rows or an error, and harmless. */
-  close(): Promise<void>;
 }
 
 /** How many of a database's connections serve each purpose: reads and writes half and half, and at least one. */
@@ -90,7 +78,7 @@ export function createPools(options: PoolsOptions): Pools {
   };
   return {
     run: (purpose, statement) => runStatement(pools[purpose], statement),
-    open: (purpose, statement) => openCursor(pools[purpose], statement, timeoutOf(purpose, options) + queryMarginMs),
+    open: (purpose, statement) => openCursor(pools[purpose], statement),
     async close(graceMs) {
       setTimeout(sockets.destroy, graceMs).unref();
       await Promise.allSettled(Object.values(pools).map((pool) => pool.end()));
@@ -121,40 +109,4 @@ async function runStatement(pool: ConnectionPool, statement: Statement): Promise
     client.release(!isReportedByServer(error));
     throw error;
   }
-}
-
-async function openCursor(pool: ConnectionPool, { text, values }: Statement, timeoutMs: number): Promise<RowCursor> {
-  const client = await pool.take();
-  // `pg` times a query from here to its callback, which a cursor never calls by itself.
-  const timed = { query_timeout: cursorLifeMs, callback: () => undefined };
-  const cursor = client.query(Object.assign(new Cursor<unknown[]>(text, values, { rowMode: 'array' }), timed));
-  let isOpen = true;
-  const release = (isBroken: boolean) => {
-    if (!isOpen) return;
-    isOpen = false;
-    cursor.callback();
-    client.release(isBroken);
-  };
-  // Its life may end while nobody reads.
-  cursor.once('error', (error) => release(!isReportedByServer(error)));
-  return {
-    async read(rowsMax) {
-      if (!isOpen) return [];
-      try {
-        const rows = await withTimeout(cursor.read(rowsMax), timeoutMs);
-        if (rows.length < rowsMax) release(false);
-        return rows;
-      } catch (error) {
-        release(!isReportedByServer(error));
-        throw error;
-      }
-    },
-    async close() {
-      if (!isOpen) return;
-      await withTimeout(cursor.close(), timeoutMs).then(
-        () => release(false),
-        () => release(true),
-      );
-    },
-  };
 }

@@ -2,7 +2,8 @@
  * What databases hold of a range of time, as one fingerprint for each series and slice, read from the summaries themselves
  * and laid side by side: all databases give them in one order, so a page of each is enough in memory.
  */
-import type { RowCursor, Statement } from '../database/pools.ts';
+import type { RowCursor } from '../database/cursor.ts';
+import type { Statement } from '../database/pools.ts';
 import { compareBytes } from '../domain/compare-bytes.ts';
 import type { Span } from '../domain/store.ts';
 import { statisticNames } from '../domain/summary.ts';

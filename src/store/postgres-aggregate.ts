@@ -1,8 +1,9 @@
 /**
  * The aggregate of one database: a cursor over the rows of `aggregateStatement`, one row a series, page by page.
  */
+
+import type { RowCursor } from '../database/cursor.ts';
 import type { Database } from '../database/database.ts';
-import type { RowCursor } from '../database/pools.ts';
 import { Failure } from '../domain/failure.ts';
 import { bucketsBetween } from '../domain/resolution.ts';
 import type { SeriesGroups } from '../domain/series-groups.ts';

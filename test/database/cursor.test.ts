@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
-import { freshDatabase, freshDatabaseUrl } from '../support/fresh-database.ts';
+import { freshDatabase, freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
 import { eventually } from '../support/service-process.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
@@ -38,8 +39,10 @@ test('gives its connection back when it is closed before the last row', async ()
 test('keeps the connection that reported an error in the statement', async () => {
   const database = await freshDatabase(one);
   const before = await backendOf(database);
-  const cursor = await database.open('read', { text: "select 'a' ~ '('" });
-  await expect(cursor.read(10)).rejects.toMatchObject({ code: 'invalid_pattern' });
+  const atOnce = database.open('read', { text: "select 'a' ~ '('" });
+  await expect(atOnce).rejects.toMatchObject({ code: 'invalid_pattern' });
+  const later = await database.open('read', { text: "select 'a' ~ n from unnest(array['a', '(']) as n" });
+  await expect(later.read(10)).rejects.toMatchObject({ code: 'invalid_pattern' });
   expect(await backendOf(database)).toBe(before);
 });
 
@@ -49,6 +52,30 @@ test('gives up a fetch that takes too long, and the server ends the statement', 
     text: 'select pg_sleep(case when n = 2 then 5 end) from generate_series(1, 2) n',
   });
   await expect(cursor.read(10)).rejects.toMatchObject({ code: 'timeout' });
+  expect((await database.query('read', { text: 'select 1 as one' })).rows).toEqual([{ one: 1 }]);
+});
+
+test('counts no time in which nobody asks, and gives every row', async () => {
+  const database = await freshDatabase({ ...one, timeoutMs: { write: 400, read: 400, maintain: 400 } });
+  const cursor = await database.open('read', numbers(30));
+  const pages: unknown[][] = [];
+  for (let page = 0; page < 3; page += 1) {
+    pages.push(...(await cursor.read(10)));
+    await sleep(600);
+  }
+  expect(pages).toHaveLength(30);
+  expect(await cursor.read(10)).toEqual([]);
+});
+
+test('that has ended before its last row says so, and is not taken for one that has none', async () => {
+  const url = await freshDatabaseUrl();
+  const database = await freshDatabase({ ...one, url });
+  const cursor = await database.open('read', numbers(1_000_000));
+  await cursor.read(10);
+  await runSql(url, "select pg_terminate_backend(pid, 1000) from pg_stat_activity where query like 'fetch%'");
+  for (let time = 0; time < 2; time += 1) {
+    await expect(cursor.read(10)).rejects.toMatchObject({ code: 'unreachable' });
+  }
   expect((await database.query('read', { text: 'select 1 as one' })).rows).toEqual([{ one: 1 }]);
 });
 
