@@ -61,7 +61,6 @@ const places: Readonly<Record<string, string>> = {
   'swagger-ui-dist': 'http',
   uplot: 'page',
   pg: 'database',
-  'pg-cursor': 'database',
   '@datadog/sketches-js': 'domain',
   pbf: 'domain',
   'node-pg-migrate': 'database',

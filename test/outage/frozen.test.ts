@@ -92,6 +92,20 @@ test('writes go on at their normal speed while a database is frozen, and nothing
   await expectEqual(service, [...before, ...during]);
 });
 
+test('an answer of several pages is given while a database is frozen', async () => {
+  const service = await startOnBoth();
+  const names = ['page.a', 'page.b', 'page.c'];
+  const { ids } = await write(service, names.map(point));
+  await untilEqual(urls, [...warm, ...ids]);
+  servers[1].freeze();
+  // So many buckets that a page holds one series. What the other waits for the frozen one is none of its own time.
+  const from = String(Math.floor(Date.now() / 1000) - 10_500);
+  for (let time = 0; time < 3; time += 1) {
+    const answer = await read(service, { name: '^page', from, resolution: 'second' });
+    expect(answer).toMatchObject({ status: 200, count: names.length, complete: 'false' });
+  }
+});
+
 test('a postmaster that greets no new connection disturbs no write, and no read on connections that are open', async () => {
   const timeoutMs = 2_000;
   const service = await startOnBoth({ READ_TIMEOUT_MS: String(timeoutMs) });
