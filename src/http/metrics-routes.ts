@@ -63,7 +63,8 @@ export function addMetricsRoutes(app: OpenAPIHono, options: MetricsRoutesOptions
 }
 
 const csvDescription =
-  'RFC 4180: name, bucket, time, the eight statistics, percentiles that were asked for and units, a line for each name and bucket. A name that a spreadsheet would ' +
+  'RFC 4180: name, bucket, time, the eight statistics, percentiles that were asked for and units, a line for each name and ' +
+  'bucket. A name that a spreadsheet would ' +
   'take for a formula has an apostrophe before it.';
 
 function addWrite(app: OpenAPIHono, { store, now, bodyLimits, retentionSeconds }: MetricsRoutesOptions): void {

@@ -1,7 +1,6 @@
 /**
  * The aggregate of one database: a cursor over the rows of `aggregateStatement`, one row a series, page by page.
  */
-
 import type { RowCursor } from '../database/cursor.ts';
 import type { Database } from '../database/database.ts';
 import { Failure } from '../domain/failure.ts';

@@ -1,7 +1,7 @@
 import type { Locator, Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { resolutionFor } from '../../src/page/time-range.js';
-import { type BrowserPageOptions, minutesOf, post, useBrowser } from '../support/browser.ts';
+import { type BrowserPageOptions, dragOverHalf, minutesOf, post, useBrowser } from '../support/browser.ts';
 import { eventually } from '../support/service-process.ts';
 
 const browser = useBrowser();
@@ -84,12 +84,7 @@ test('takes a range by preset, as text, by a drag on a chart, and the back butto
   await untilWidth(2_400);
   expect([stateOf(page).get('from'), stateOf(page).get('to')]).toEqual(['-50m', '-10m']);
 
-  const box = await page.locator('.chart .u-over').first().boundingBox();
-  if (!box) throw new Error('no chart');
-  await page.mouse.move(box.x + box.width * 0.25, box.y + 50);
-  await page.mouse.down();
-  await page.mouse.move(box.x + box.width * 0.75, box.y + 60, { steps: 5 });
-  await page.mouse.up();
+  await dragOverHalf(page);
   await untilWidth(1_200);
   expect(stateOf(page).get('from')).toMatch(/^\d{4}-\d\d-\d\dT/);
   await page.goBack();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { minutesOf, useBrowser } from '../support/browser.ts';
+import { dragOverHalf, minutesOf, useBrowser } from '../support/browser.ts';
 import { eventually } from '../support/service-process.ts';
 
 const browser = useBrowser();
@@ -30,12 +30,7 @@ test('times without a zone are of the zone that is chosen, and what the page wri
   // Both can be seen.
   expect((await range.boundingBox())?.width).toBeGreaterThan(350);
 
-  const box = await page.locator('.chart .u-over').first().boundingBox();
-  if (!box) throw new Error('no chart');
-  await page.mouse.move(box.x + box.width * 0.25, box.y + 50);
-  await page.mouse.down();
-  await page.mouse.move(box.x + box.width * 0.75, box.y + 60, { steps: 5 });
-  await page.mouse.up();
+  await dragOverHalf(page);
   await eventually(() => expect(Number(reads.at(-1)?.get('to'))).toBeLessThan(end));
   const [from = 0, to = 0] = ['from', 'to'].map((bound) => Date.parse(stateOf().get(bound) ?? '') / 1000);
   expect([(from - end + 1_350) / 60, (to - end + 450) / 60].map(Math.round).map(Math.abs)).toEqual([0, 0]);

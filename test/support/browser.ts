@@ -119,3 +119,13 @@ export function minutesOf(names: readonly string[], minutes = 30): object[] {
     }),
   );
 }
+
+/** Drags over the middle half of the first chart. */
+export async function dragOverHalf(page: Page): Promise<void> {
+  const box = await page.locator('.chart .u-over').first().boundingBox();
+  if (!box) throw new Error('no chart');
+  await page.mouse.move(box.x + box.width * 0.25, box.y + 50);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.75, box.y + 60, { steps: 5 });
+  await page.mouse.up();
+}
