@@ -38,7 +38,7 @@ import { createGroupCommit } from './group-commit.ts';
 import type { ReadSpans } from './merge-rows.ts';
 import { aggregatePages } from './postgres-aggregate.ts';
 import { findNames } from './postgres-names.ts';
-import { rowsMax, selectSpansStatement, selectStatement, toSummary } from './select-statements.ts';
+import { rowsMax, selectSpansStatement, selectStatement, toSummary, unitsStatement } from './select-statements.ts';
 
 /** New name, new week, and a race lost for each; whoever still fails then has another reason. */
 const attemptsMax = 5;
@@ -181,9 +181,7 @@ export function createPostgresStore({ database, observe }: PostgresStoreOptions)
       await queue.write(summaries);
       return { copies: 1, databases: 1 };
     },
-    async select(query) {
-      return { ...complete, summaries: (await readRows(selectStatement(query))).map(toSummary) };
-    },
+    select: async (query) => ({ ...complete, summaries: (await readRows(selectStatement(query))).map(toSummary) }),
     async selectSpans(spans) {
       return { ...complete, summaries: (await readRows(selectSpansStatement(spans))).map(toSummary) };
     },
@@ -192,6 +190,7 @@ export function createPostgresStore({ database, observe }: PostgresStoreOptions)
       return { ...complete, ...(await aggregatePages(database, query, readSpans)) };
     },
     names: async (query) => ({ ...complete, ...(await findNames(database, query)) }),
+    units: async (names) => new Map((await database.query('read', unitsStatement(names))).rows),
     pending: queue.pending,
     drain: queue.drain,
   };

@@ -57,6 +57,15 @@ export function selectSpansStatement(spans: readonly Span[]): Statement {
   };
 }
 
+/** The units of series that have any; rows of name and units. */
+export function unitsStatement(names: readonly string[]): Statement {
+  return {
+    text: 'select name, units from series where name = any ($1::text[]) and units is not null',
+    values: [names],
+    rowMode: 'array',
+  };
+}
+
 /** A row of the statements for single summaries: name, units, bucket, id, sketch and the statistics in their order. */
 export function toSummary([name, units, bucket, id, sketch, ...values]: unknown[]): Summary {
   const statistics = Object.fromEntries(statisticNames.map((statistic, index) => [statistic, values[index]]));
