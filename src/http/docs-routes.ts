@@ -17,7 +17,9 @@ const page = `<!doctype html>
   <meta charset="utf-8">
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <title>m2pg API</title>
+  <meta name="color-scheme" content="light dark">
   <link rel="stylesheet" href="docs/swagger-ui.css">
+  <link rel="stylesheet" href="docs/dark.css">
 </head>
 <body>
   <div id="api"></div>
@@ -28,6 +30,14 @@ const page = `<!doctype html>
 `;
 
 const start = "SwaggerUIBundle({ url: 'openapi.json', dom_id: '#api', deepLinking: true, validatorUrl: null });\n";
+
+/** Swagger UI has one set of colours: where the reader wants dark pages, lightness is turned round and hues stay as they are. */
+const dark = `@media (prefers-color-scheme: dark) {
+  body { background: #16191d; }
+  .swagger-ui { filter: invert(0.9) hue-rotate(180deg); }
+  .swagger-ui :is(.highlight-code, .microlight, .curl-command, img) { filter: invert(1) hue-rotate(180deg); }
+}
+`;
 
 /** Swagger UI sets styles in its elements, and has pictures in its style sheet. */
 const pagePolicy =
@@ -60,6 +70,7 @@ export function addDocsRoutes(app: OpenAPIHono, version: string): void {
   });
   app.get('/docs', (c) => c.html(page, 200, { 'Content-Security-Policy': pagePolicy }));
   app.get('/docs/start.js', (c) => c.body(start, 200, { 'Content-Type': 'text/javascript; charset=utf-8' }));
+  app.get('/docs/dark.css', (c) => c.body(dark, 200, { 'Content-Type': 'text/css; charset=utf-8' }));
   app.get('/docs/:file', async (c, next) => {
     const file = c.req.param('file');
     const contentType = Object.hasOwn(assets, file) ? assets[file] : undefined;

@@ -116,7 +116,7 @@ describe('/docs', () => {
     expect([response.status, response.headers.get('Content-Type')]).toEqual([200, 'text/html; charset=UTF-8']);
     const page = await response.text();
     const loaded = [...page.matchAll(/(?:src|href|url)(?:="|: ')([^"']+)/g)].map(([, path]) => `/${path}`);
-    expect(loaded).toEqual(['/docs/swagger-ui.css', '/docs/swagger-ui-bundle.js', '/docs/start.js']);
+    expect(loaded).toEqual(['/docs/swagger-ui.css', '/docs/dark.css', '/docs/swagger-ui-bundle.js', '/docs/start.js']);
     for (const path of loaded) expect((await app.request(path)).status).toBe(200);
   });
 
