@@ -107,6 +107,11 @@ export function isGivenUpByServer({ code, cause }: Failure): boolean {
   return code === 'timeout' && cause instanceof DatabaseError && cause.code === '57014';
 }
 
+/** True when the server gave up waiting for a lock, after `lock_timeout`: nothing is wrong with it or with the statement. */
+export function isLocked({ cause }: Failure): boolean {
+  return cause instanceof DatabaseError && cause.code === '55P03';
+}
+
 /** Turns whatever `pg` or the network raised into a Failure; the original stays its cause. */
 export function databaseFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;

@@ -21,29 +21,34 @@ const statistics = statisticNames.map((name, index) => `unnest($${index + 5}::fl
 
 // Each distinct name is looked up once; the rows refer to it by its place in the list. The arrays are unnested side by
 // side in a select list, which hands row after row on; in a `from`, each array would be written to a table first.
-function insertSummaries(more: readonly string[] = []): string {
+function insertSummaries(ids: string, more: readonly string[] = []): string {
   const inserted = [...columns, ...more];
   const sketches = more.map((name, index) => `, unnest($${index + 13}::bytea[]) as ${name}`).join('');
   return `
   insert into summaries (series_id, ${inserted.join(', ')})
   select names.ids[given.name], ${inserted.map((column) => `given.${column}`).join(', ')}
-  from (select array_agg(series.id order by place) as ids
-        from unnest($1::text[]) with ordinality as listed (name, place)
-        left join series on series.name = listed.name) as names,
+  from (${ids}) as names,
     (select unnest($2::int4[]) as name, unnest($3::timestamptz[]) as bucket, unnest($4::uuid[]) as id, ${statistics}${sketches})
       as given`;
 }
 
-// Locked in one order, so that two batches cannot wait for each other. Who knows no units changes none.
-const noteUnits = `
-  with changed as (
-    select series.id, given.units
-    from unnest($1::text[], $14::text[]) as given (name, units) join series on series.name = given.name
-    where given.units <> '' and series.units is distinct from given.units
-    order by series.id for no key update of series),
-  noted as (update series set units = changed.units from changed where series.id = changed.id)`;
+const plain = insertSummaries(`
+  select array_agg(series.id order by place) as ids
+  from unnest($1::text[]) with ordinality as listed (name, place)
+  left join series on series.name = listed.name`);
 
-const [plain, rich] = [insertSummaries(), `${noteUnits} ${insertSummaries(['sketch'])}`];
+// Also gives the units that are other ones than those that the series has: they are noted afterwards.
+function insertRich(onConflict = ''): string {
+  return `
+  with listed as materialized (
+      select place, listed.name, listed.units, series.id, series.units as noted
+      from unnest($1::text[], $14::text[]) with ordinality as listed (name, units, place)
+      left join series on series.name = listed.name),
+    inserted as (
+      ${insertSummaries('select array_agg(id order by place) as ids from listed', ['sketch'])} ${onConflict})
+  select name, units from listed where units <> '' and noted is distinct from units`;
+}
+
 // With its target: what another unique index refuses, an operator's, is not stored, and must not pass for it.
 const unlessStored = 'on conflict (series_id, bucket, id) do nothing';
 
@@ -51,8 +56,8 @@ const unlessStored = 'on conflict (series_id, bucket, id) do nothing';
 const inserts = {
   plain: { name: 'insert_summaries', text: plain },
   plainAgain: { name: 'insert_summaries_again', text: `${plain} ${unlessStored}` },
-  rich: { name: 'insert_rich_summaries', text: rich },
-  richAgain: { name: 'insert_rich_summaries_again', text: `${rich} ${unlessStored}` },
+  rich: { name: 'insert_rich_summaries', text: insertRich() },
+  richAgain: { name: 'insert_rich_summaries_again', text: insertRich(unlessStored) },
 } as const;
 
 /** The statement that stores some summaries, and the one for when some of them may be stored already. */

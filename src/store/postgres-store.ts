@@ -2,11 +2,9 @@
  * One database as a store.
  *
  * A write is one statement, so one round trip and one transaction: it looks the names up in the dictionary and inserts
- * the summaries. What may be missing is found out by the statement failing, not by asking first:
- *
- * 1. Insert. Usually that is all.
- * 2. A name that is not in the dictionary gives a null series_id: add all names of the batch, go to 1.
- * 3. A bucket without a partition: create the weeks of the batch, go to 1.
+ * the summaries. What may be missing is found out by the statement failing, not by asking first: a name that is not in the
+ * dictionary gives a null series_id, a bucket may have no partition. Then those writes that need it leave the batch, and wait until
+ * it is made (`prerequisites.ts`).
  *
  * Nothing about the database is remembered here, so that nothing remembered can be wrong after it was emptied,
  * restored or replaced behind our back.
@@ -20,7 +18,7 @@
  */
 import type { Database } from '../database/database.ts';
 import type { Statement } from '../database/pools.ts';
-import { Failure, type FailureCode, toFailure } from '../domain/failure.ts';
+import { Failure, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Completeness, Store } from '../domain/store.ts';
 import type { Summary } from '../domain/summary.ts';
@@ -30,10 +28,15 @@ import { insertOf } from './insert-statements.ts';
 import type { ReadSpans } from './merge-rows.ts';
 import { aggregatePages } from './postgres-aggregate.ts';
 import { findNames } from './postgres-names.ts';
+import { createPrerequisites } from './prerequisites.ts';
 import { rowsMax, selectSpansStatement, selectStatement, toSummary } from './select-statements.ts';
+import { createUnits } from './units.ts';
 
-/** New name, new week, and a race lost for each; whoever still fails then has another reason. */
+/** Stored already in part, and races lost; whoever still fails then has another reason. */
 const attemptsMax = 5;
+
+/** Where nobody says how long a write may take. */
+const defaultWaitMs = 2_000;
 
 /** What may wait for one database, so that a frozen one holds bounded memory: some 130 MB of single writes. */
 const summariesPendingMax = 100_000;
@@ -54,21 +57,10 @@ const pendingMin = 500;
 /** A transaction of a few milliseconds; larger ones gain nothing more. */
 const batchMax = 5_000;
 
-const insertNames = `
-  insert into series (name)
-  select distinct given.name from unnest($1::text[]) as given (name)
-  where not exists (select from series where series.name = given.name)
-  order by given.name -- Racing writers that take locks in one order cannot deadlock.
-  on conflict (name) do nothing`;
-
-const createWeeks = `
-  select to_char(monday, 'YYYY-MM-DD') as monday from (
-    select distinct date_trunc('week', to_timestamp(given.bucket) at time zone 'UTC')::date as monday
-    from unnest($1::float8[]) as given (bucket)) as weeks
-  where create_summaries_week(monday)`;
-
 export interface PostgresStoreOptions {
   readonly database: Database;
+  /** How long a write may wait for a name or a week that it needs. */
+  readonly waitMs?: number;
   readonly observe: Observe;
 }
 
@@ -79,38 +71,30 @@ export interface PostgresStore extends Store {
 }
 
 /** Creates the store of one database. Its calls reject with the Failure of that database; it tries no other. */
-export function createPostgresStore({ database, observe }: PostgresStoreOptions): PostgresStore {
-  /** What to do about a failed insert so that the next attempt succeeds; codes that are not here are final. */
-  const remedies: Partial<Record<FailureCode, (summaries: readonly Summary[]) => Promise<unknown>>> = {
-    series_missing: (summaries) =>
-      database.query('write', { text: insertNames, values: [summaries.map(({ name }) => name)] }),
-    async partition_missing(summaries) {
-      const values = [summaries.map(({ bucket }) => bucket)];
-      const { rows } = await database.query('write', { text: createWeeks, values });
-      for (const { monday } of rows) observe({ type: 'partition_created', database: database.name, monday });
-    },
-    conflict: () => Promise.resolve(),
-  };
+export function createPostgresStore(options: PostgresStoreOptions): PostgresStore {
+  const { database, waitMs = defaultWaitMs, observe } = options;
+  const units = createUnits(database);
 
   const commit = async (summaries: readonly Summary[]) => {
     const { first, again } = insertOf(summaries);
     let mayBeStored = false;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await database.query('write', mayBeStored ? again : first);
+        const { rows } = await database.query('write', mayBeStored ? again : first);
+        units.toBeNoted(rows);
         return;
       } catch (error) {
         const failure = toFailure(error);
-        const remedy = remedies[failure.code];
-        if (remedy === undefined || attempt === attemptsMax) throw failure;
-        mayBeStored ||= failure.code === 'conflict';
-        await remedy(summaries);
+        if (failure.code !== 'conflict' || attempt === attemptsMax) throw failure;
+        mayBeStored = true;
       }
     }
   };
 
   const queue = createGroupCommit({
     commit,
+    prerequisites: createPrerequisites({ database, observe }),
+    waitMs,
     refuse: quarantineIn({ database, observe }),
     connections: Math.min(commitsAtOnceMax, database.writersMax),
     pendingMin,
@@ -131,7 +115,7 @@ export function createPostgresStore({ database, observe }: PostgresStoreOptions)
     async write(summaries) {
       // Nobody waits behind the batches that a frozen database still holds.
       database.checkUsable('write');
-      await queue.write(summaries);
+      await queue.write(summaries).finally(() => units.note(summaries));
       return { copies: 1, databases: 1 };
     },
     async select(query) {
@@ -157,6 +141,6 @@ function quarantineIn({ database, observe }: PostgresStoreOptions) {
     const error = failure.cause instanceof Error ? failure.cause.message : failure.message;
     const text = 'select quarantine_summary($1, $2, $3)';
     const values = [summary.id, summaryToJson(summary), error];
-    await database.query('write', { text, values }).catch(() => undefined);
+    await database.query('define', { text, values }).catch(() => undefined);
   };
 }
