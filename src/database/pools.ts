@@ -3,7 +3,7 @@ import type { QueryConfig, QueryResult } from 'pg';
 import { type ConnectionPool, createConnectionPool } from './connection-pool.ts';
 import { openCursor, type RowCursor } from './cursor.ts';
 import { createSockets } from './sockets.ts';
-import { isReportedByServer } from './sqlstate.ts';
+import { isReportedByServer, readinessFailure } from './sqlstate.ts';
 import type { TlsAttempt } from './tls.ts';
 
 /**
@@ -105,7 +105,12 @@ function poolFor(purpose: Purpose, sizeMax: number, options: PoolsOptions, strea
   const { connectTimeoutMs } = options;
   const statementTimeoutMs = timeoutOf(purpose, options);
   const timeouts = { connectTimeoutMs, statementTimeoutMs, queryTimeoutMs: statementTimeoutMs + queryMarginMs };
-  return createConnectionPool({ ...options, timeouts, stream, settings: settings[purpose], sizeMax });
+  const pool = createConnectionPool({ ...options, timeouts, stream, settings: settings[purpose], sizeMax });
+  const take = () =>
+    pool.take().catch((error) => {
+      throw readinessFailure(error);
+    });
+  return { ...pool, take };
 }
 
 /** Runs a statement on a connection of the pool; the connection survives only what the server itself reported. */
