@@ -7,7 +7,7 @@ import { createHealth, type DatabaseStatus } from './health.ts';
 import { createMonitor } from './monitor.ts';
 import { type Purpose, type Statement, type StatementTimeouts, splitPool } from './pools.ts';
 import { prepareDatabase } from './prepare-database.ts';
-import { databaseFailure } from './sqlstate.ts';
+import { databaseFailure, isLocked } from './sqlstate.ts';
 import { type SslMode, tlsAttempts } from './tls.ts';
 
 /** A look is one question on an open connection, where to connect takes several on a new one. */
@@ -76,8 +76,7 @@ export function createDatabase(options: DatabaseOptions): Database {
       const failure = databaseFailure(error);
       if (isPartOfWork(failure)) throw failure;
       health.noteFailure(purpose, failure);
-      // What has changed for sessions that begin now, the one that watches cannot see.
-      monitor.lookNow({ anew: ['schema_missing', 'read_only', 'authentication'].includes(failure.code) });
+      monitor.lookNow({ anew: isOfNewSessions(purpose, failure) });
       throw failure;
     }
   };
@@ -100,6 +99,12 @@ export function createDatabase(options: DatabaseOptions): Database {
 }
 
 /** Failures that say nothing about the health of a database: the caller mends them, or its user does. */
-function isPartOfWork({ code }: Failure): boolean {
-  return ['series_missing', 'partition_missing', 'invalid_pattern', 'data_refused', 'conflict'].includes(code);
+function isPartOfWork(failure: Failure): boolean {
+  const codes = ['series_missing', 'partition_missing', 'invalid_pattern', 'data_refused', 'conflict'];
+  return codes.includes(failure.code) || isLocked(failure);
+}
+
+/** The session that watches cannot see what has changed for sessions that begin now. A role that must not make a week may write. */
+function isOfNewSessions(purpose: Purpose, { code }: Failure): boolean {
+  return ['schema_missing', 'read_only'].includes(code) || (code === 'authentication' && purpose !== 'define');
 }

@@ -3,25 +3,30 @@ import type { QueryConfig, QueryResult } from 'pg';
 import { type ConnectionPool, createConnectionPool } from './connection-pool.ts';
 import { openCursor, type RowCursor } from './cursor.ts';
 import { createSockets } from './sockets.ts';
-import { isReportedByServer } from './sqlstate.ts';
+import { isReportedByServer, readinessFailure } from './sqlstate.ts';
 import type { TlsAttempt } from './tls.ts';
 
-/** Each purpose has connections of its own, so that slow reads, maintenance and repair never keep a write waiting. */
-export type Purpose = 'write' | 'read' | 'maintain' | 'repair';
+/**
+ * Each purpose has connections of its own, so that slow reads, maintenance and repair never keep a write waiting. `define` makes
+ * the weeks and names that some writes need first: what it waits for, such as a lock, keeps no other write waiting either.
+ */
+export type Purpose = 'write' | 'define' | 'read' | 'maintain' | 'repair';
 
 /** How long one statement may take, by purpose. */
-export type StatementTimeouts = Readonly<Record<Exclude<Purpose, 'repair'>, number>>;
+export type StatementTimeouts = Readonly<Record<Exclude<Purpose, 'define' | 'repair'>, number>>;
 
 /** A statement of `pg`; with `rowMode` its rows are arrays in the order of the columns. */
 export type Statement = QueryConfig & { readonly rowMode?: 'array' };
 
 /**
  * `work_mem`: with it the groups of a large read fit a hash table; with the default of 4 MB the planner sorts every row
- * instead. `jit`: takes longer to compile a read than most reads take.
+ * instead. `jit`: takes longer to compile a read than most reads take. `lock_timeout`: several things are made on one connection,
+ * so each gives way soon to the next and is tried again.
  */
 const settings: Readonly<Record<Purpose, Readonly<Record<string, string>>>> = {
   read: { work_mem: '32MB', jit: 'off' },
   write: {},
+  define: { lock_timeout: '100ms' },
   maintain: {},
   repair: { work_mem: '32MB', jit: 'off' },
 };
@@ -60,19 +65,24 @@ export interface Pools {
   close(graceMs: number): Promise<void>;
 }
 
-/** How many of a database's connections serve each purpose: reads and writes half and half, and at least one. */
+/**
+ * How many of a database's connections serve each purpose: half of them read, one makes weeks and names, the others write. Each of
+ * these has at least one, so the smallest pool, of two, may have three.
+ */
 export function splitPool(sizeMax: number): Readonly<Record<Purpose, number>> {
   const read = Math.max(1, Math.floor(sizeMax / 2));
-  return { read, write: Math.max(1, sizeMax - read), maintain: 1, repair: repairConnections };
+  const define = 1;
+  return { read, write: Math.max(1, sizeMax - read - define), define, maintain: 1, repair: repairConnections };
 }
 
 /** Opens no connection yet: each is made when it is first needed. */
 export function createPools(options: PoolsOptions): Pools {
-  const { read, write, maintain, repair } = splitPool(options.sizeMax);
+  const { read, write, define, maintain, repair } = splitPool(options.sizeMax);
   const sockets = createSockets();
   const pools: Readonly<Record<Purpose, ConnectionPool>> = {
     read: poolFor('read', read, options, sockets.stream),
     write: poolFor('write', write, options, sockets.stream),
+    define: poolFor('define', define, options, sockets.stream),
     maintain: poolFor('maintain', maintain, options, sockets.stream),
     repair: poolFor('repair', repair, options, sockets.stream),
   };
@@ -87,14 +97,20 @@ export function createPools(options: PoolsOptions): Pools {
 }
 
 function timeoutOf(purpose: Purpose, { timeoutMs }: PoolsOptions): number {
-  return purpose === 'repair' ? Math.min(repairTimeoutMs, timeoutMs.maintain) : timeoutMs[purpose];
+  if (purpose === 'repair') return Math.min(repairTimeoutMs, timeoutMs.maintain);
+  return timeoutMs[purpose === 'define' ? 'write' : purpose];
 }
 
 function poolFor(purpose: Purpose, sizeMax: number, options: PoolsOptions, stream: () => Socket): ConnectionPool {
   const { connectTimeoutMs } = options;
   const statementTimeoutMs = timeoutOf(purpose, options);
   const timeouts = { connectTimeoutMs, statementTimeoutMs, queryTimeoutMs: statementTimeoutMs + queryMarginMs };
-  return createConnectionPool({ ...options, timeouts, stream, settings: settings[purpose], sizeMax });
+  const pool = createConnectionPool({ ...options, timeouts, stream, settings: settings[purpose], sizeMax });
+  const take = () =>
+    pool.take().catch((error) => {
+      throw readinessFailure(error);
+    });
+  return { ...pool, take };
 }
 
 /** Runs a statement on a connection of the pool; the connection survives only what the server itself reported. */

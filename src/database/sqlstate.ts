@@ -107,12 +107,42 @@ export function isGivenUpByServer({ code, cause }: Failure): boolean {
   return code === 'timeout' && cause instanceof DatabaseError && cause.code === '57014';
 }
 
+/** True when the server gave up waiting for a lock, after `lock_timeout`: nothing is wrong with it or with the statement. */
+export function isLocked({ cause }: Failure): boolean {
+  return cause instanceof DatabaseError && cause.code === '55P03';
+}
+
+/** True when a constraint refused a row: the row is at fault, not the state of the database. */
+export function isOfConstraint({ cause }: Failure): boolean {
+  return cause instanceof DatabaseError && cause.code?.startsWith('23') === true && cause.constraint !== undefined;
+}
+
 /** Turns whatever `pg` or the network raised into a Failure; the original stays its cause. */
 export function databaseFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
   const code = classify(error);
   const detail = code === 'invalid_pattern' ? patternComplaint(error) : (meaning[code] ?? 'failed');
   return new Failure(code, detail, { cause: error });
+}
+
+/** What a failure says about a statement: about what it carries, or about what it needs. */
+const verdicts: readonly FailureCode[] = [
+  'conflict',
+  'data_refused',
+  'invalid_pattern',
+  'partition_missing',
+  'series_missing',
+];
+
+/**
+ * As `databaseFailure`, for what is done before a statement or beside it: to connect, to log in, to migrate, to make names and
+ * weeks. Whatever its SQLSTATE, which triggers and event triggers choose as they like, such a failure is no verdict on the
+ * statement: its code is none of those.
+ */
+export function readinessFailure(error: unknown, detail = 'cannot be made ready for use'): Failure {
+  const failure = databaseFailure(error);
+  if (!verdicts.includes(failure.code)) return failure;
+  return new Failure('preparation_failed', detail, { cause: failure.cause ?? failure });
 }
 
 function classify(error: unknown): FailureCode {

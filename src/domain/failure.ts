@@ -42,6 +42,7 @@ export type FailureCode =
   | 'schema_newer'
   | 'unsupported_database'
   | 'duplicate_database'
+  | 'preparation_failed'
   | 'invalid_pattern'
   | 'data_refused'
   | 'unknown';
@@ -79,5 +80,12 @@ export function toFailure(error: unknown): Failure {
 
 /** Failures of a database that no retry mends: somebody has to act. */
 export function isForOperator({ code }: Failure): boolean {
-  return ['authentication', 'tls', 'schema_newer', 'unsupported_database', 'duplicate_database'].includes(code);
+  return [
+    'authentication',
+    'tls',
+    'schema_newer',
+    'unsupported_database',
+    'duplicate_database',
+    'preparation_failed',
+  ].includes(code);
 }

@@ -48,7 +48,9 @@ export function createCopy({ database, observe }: PostgresStoreOptions): Copy {
   const asRepair: Database = {
     ...database,
     checkUsable: () => database.checkUsable('repair'),
-    query: (purpose, statement) => noting(purpose, database.query('repair', statement)),
+    // Weeks and names are made as for all other writes, and a lock on them says nothing about reads.
+    query: (purpose, statement) =>
+      purpose === 'define' ? database.query(purpose, statement) : noting(purpose, database.query('repair', statement)),
     async open(purpose, statement) {
       const cursor = await noting(purpose, database.open('repair', statement));
       return { read: (rowsMax) => noting(purpose, cursor.read(rowsMax)), close: cursor.close };

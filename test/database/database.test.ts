@@ -88,9 +88,10 @@ test('keeps connections for writes while reads take all of theirs', async () => 
 test('holds no more connections than it may, whatever is asked of it', async () => {
   const url = await freshDatabaseUrl();
   const database = await freshDatabase({ url, poolSizeMax: 4 });
+  const purposes = ['read', 'write', 'define'] as const;
   await Promise.all(
-    Array.from({ length: 40 }, (_, index) =>
-      database.query(index % 2 ? 'read' : 'write', { text: 'select pg_sleep(0.01)' }),
+    purposes.flatMap((purpose) =>
+      Array.from({ length: 20 }, () => database.query(purpose, { text: 'select pg_sleep(0.01)' })),
     ),
   );
   await eventually(async () => {

@@ -1,6 +1,6 @@
 import { DatabaseError } from 'pg';
 import { describe, expect, test } from 'vitest';
-import { databaseFailure, isReportedByServer } from '../../src/database/sqlstate.ts';
+import { databaseFailure, isReportedByServer, readinessFailure } from '../../src/database/sqlstate.ts';
 import { Failure } from '../../src/domain/failure.ts';
 
 /** What `pg` raises when the server reports an error. */
@@ -104,6 +104,23 @@ test('leaves a Failure as it is', () => {
   const failure = new Failure('schema_newer', 'was migrated by a newer m2pg');
   expect(databaseFailure(failure)).toBe(failure);
 });
+
+test.each(['22023', '2201B', '23502', '23505', '23514', '40001', '40P01', 'P0001', 'P0004', 'ZX001'])(
+  'takes %s for no verdict on a statement where there was none yet',
+  (sqlstate) => {
+    const error = reported(sqlstate);
+    for (const raised of [error, databaseFailure(error)]) {
+      expect(readinessFailure(raised)).toMatchObject({ code: 'preparation_failed', cause: error });
+    }
+  },
+);
+
+test.each(['28P01', '42501', '53300', '57P03', '42P01'])(
+  'takes %s for the same before a statement as in one',
+  (sqlstate) => {
+    expect(readinessFailure(reported(sqlstate)).code).toBe(databaseFailure(reported(sqlstate)).code);
+  },
+);
 
 describe('trusts a connection on after an error', () => {
   test.each([
