@@ -72,11 +72,19 @@ test('is cut off when a database fails in the middle, so that no client takes a 
   expect(service.close).toHaveBeenCalled();
 });
 
-test('is refused like any other when a database fails before anything was sent', async () => {
-  const service = serviceOf(3, 1);
-  expect((await service.get()).status).toBe(503);
-  expect(service.close).toHaveBeenCalled();
-});
+test.each(['json', 'csv'])(
+  'is refused like any other when a database fails before anything was sent, and nothing is said of an answer: %s',
+  async (format) => {
+    const service = serviceOf(3, 1);
+    const response = await service.get({ format });
+    expect(response.status).toBe(503);
+    expect(response.headers.get('Content-Type')).toBe('application/problem+json');
+    for (const header of ['M2pg-Complete', 'M2pg-Databases', 'Content-Disposition', 'Content-Encoding']) {
+      expect([header, response.headers.get(header)]).toEqual([header, null]);
+    }
+    expect(service.close).toHaveBeenCalled();
+  },
+);
 
 test('makes no more pages than the client takes, and none after it has left', async () => {
   const service = serviceOf(2_000);
