@@ -8,6 +8,7 @@ import { documentTokens, requireToken } from './access.ts';
 import { createBodyLimits } from './body.ts';
 import { addDeleteRoute, type DeleteRouteOptions } from './delete-route.ts';
 import { addDocsRoutes } from './docs-routes.ts';
+import { compressAnswer } from './gzip.ts';
 import { addLogsRoute } from './logs-route.ts';
 import { addMetricsRoutes, type MetricsRoutesOptions } from './metrics-routes.ts';
 import { addOperationRoutes, type Operation } from './operation-routes.ts';
@@ -49,6 +50,7 @@ export function createApp({
     await next();
     bodyLimits.budget.giveBack(c.req);
     // Here, since each middleware more is a promise more for every write.
+    if (c.req.method === 'GET' || c.req.method === 'HEAD') await compressAnswer(c);
     addSecurityHeaders(c.res);
     const durationMs = performance.now() - begun;
     observe({ type: 'request', method: c.req.method, route: routePath(c, -1), status: c.res.status, durationMs });

@@ -1,5 +1,6 @@
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
+import { acceptsGzip, gzipBytesMin, gzipPieces, gzipWhole } from './gzip.ts';
 
 /** An answer of no more text than this is sent at once, with its length. */
 const wholeCharactersMax = 1_000_000;
@@ -20,7 +21,8 @@ export interface PiecesOptions {
 /**
  * Answers 200 with text that is made part by part: a short one with its length; a long one as it is taken by the client, so
  * that no more than a piece or two wait in memory. When making it fails in the middle the connection is cut off, by which
- * every client knows that something is missing. To HEAD it answers without any.
+ * every client knows that something is missing. To HEAD it answers without any. Clients that take gzip get it, made by one
+ * compressor while the answer is open, so that there are no more of those than answers.
  *
  * @param parts Of some kilobytes each: longer ones grow old before they are sent, and their garbage is collected late.
  * @throws what making the first million characters raises.
@@ -30,21 +32,26 @@ export async function answerInPieces(
   parts: AsyncGenerator<string>,
   { headers, close }: PiecesOptions,
 ): Promise<Response> {
+  c.header('Vary', 'Accept-Encoding', { append: true });
   try {
     // What would be made for it is dropped on its way out, and nobody would tell us.
     if (c.req.method === 'HEAD') {
       await close();
       return c.body(null, 200, headers);
     }
+    const isCompressed = acceptsGzip(c.req.header('Accept-Encoding'));
+    const compressed = isCompressed ? { ...headers, 'Content-Encoding': 'gzip' } : headers;
     const { text, isWhole } = await readBeginning(parts);
     if (isWhole) {
+      const isShort = Buffer.byteLength(text) < gzipBytesMin;
+      const body = isShort || !isCompressed ? text : await gzipWhole(text);
       await close();
-      return c.body(text, 200, headers);
+      return c.body(body, 200, isShort ? headers : compressed);
     }
     const pieces = gatherPieces(text, parts);
     // Left to itself, the adapter would end a response properly that broke off.
     const cutOff = () => (c.env as Partial<HttpBindings> | undefined)?.outgoing?.destroy();
-    return c.body(toStream(pieces, { close, cutOff }), 200, headers);
+    return c.body(toStream(isCompressed ? gzipPieces(pieces) : pieces, { close, cutOff }), 200, compressed);
   } catch (error) {
     await close();
     throw error;
@@ -98,7 +105,7 @@ function toStream(
       await close();
     },
     async cancel() {
-      // A page that is being made is not waited for.
+      // The compressor, if there is one, is let go of as well; a page that is being made is not waited for.
       pieces.return?.().catch(() => undefined);
       await close();
     },
