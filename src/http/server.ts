@@ -63,6 +63,9 @@ export async function serveHttp(
     requireHostHeader: false,
   };
   const server = createServer(options, listenerOf(app));
+  // A client that has ended its half of a connection, as `nc -N` does after its request, still wants the answer. Node then ends
+  // ours after the last answer or, when there is none to come, at once. It knows this property and does not document it.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.maxConnections = connectionsMax;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
