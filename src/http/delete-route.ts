@@ -3,7 +3,7 @@ import type { Deleter } from '../domain/deletion.ts';
 import { invalidRequest } from '../domain/failure.ts';
 import { aheadSecondsMax } from '../domain/instant.ts';
 import { problemAnswer } from './problem.ts';
-import { metricName } from './receivers/summary-schema.ts';
+import { storedName } from './receivers/summary-schema.ts';
 import { boundSpellings, createTimeBound } from './views/read-query.ts';
 
 export interface DeleteRouteOptions {
@@ -42,7 +42,7 @@ export function addDeleteRoute(app: OpenAPIHono, { deleter, now }: DeleteRouteOp
       query: z.strictObject({
         name: z
           .string({ error: 'missing; expected the whole name of the metric that is to be deleted, not a pattern' })
-          .pipe(metricName)
+          .pipe(storedName)
           .openapi({ param: { name: 'name', in: 'query' }, description: 'The whole name, not a pattern.' }),
         from: createTimeBound(now, () => '0').openapi({
           param: { name: 'from', in: 'query' },

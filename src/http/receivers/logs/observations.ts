@@ -1,6 +1,5 @@
 import type { Kind } from '../../../domain/summarize.ts';
-import { isUnits } from '../../../domain/summary.ts';
-import { nameProblem } from '../summary-schema.ts';
+import { isUnits, nameProblem } from '../../../domain/summary.ts';
 import { type Pair, pairsOf } from './logfmt.ts';
 import type { LogLine } from './syslog-frames.ts';
 
