@@ -1,7 +1,7 @@
-import { OpenAPIHono } from '@hono/zod-openapi';
+import { OpenAPIHono, type z } from '@hono/zod-openapi';
 import { cors } from 'hono/cors';
 import { routePath } from 'hono/route';
-import { Failure, invalidRequest, toFailure } from '../domain/failure.ts';
+import { Failure, invalidRequest, type Problem, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Token } from '../domain/token.ts';
 import { documentTokens, requireToken } from './access.ts';
@@ -40,7 +40,7 @@ export function createApp({
   const app = new OpenAPIHono({
     defaultHook: (result) => {
       if (result.success) return;
-      throw invalidRequest(...result.error.issues.map(({ path, message }) => ({ path: path.join('.'), message })));
+      throw invalidRequest(...result.error.issues.flatMap(problemsOf));
     },
   });
 
@@ -88,6 +88,13 @@ export function createApp({
   });
 
   return app;
+}
+
+/** What zod found wrong, with its place: of parameters that are unknown, each. */
+function problemsOf(issue: z.core.$ZodIssue): Problem[] {
+  const { path, message } = issue;
+  if (issue.code !== 'unrecognized_keys') return [{ path: path.join('.'), message }];
+  return issue.keys.map((key) => ({ path: [...path, key].join('.'), message }));
 }
 
 /** Those that were not given by the route itself, which knows better. */

@@ -4,7 +4,7 @@ import { invalidRequest } from '../domain/failure.ts';
 import { aheadSecondsMax } from '../domain/instant.ts';
 import { problemAnswer } from './problem.ts';
 import { storedName } from './receivers/summary-schema.ts';
-import { boundSpellings, createTimeBound } from './views/read-query.ts';
+import { boundSpellings, createTimeBound, onlyThese } from './views/read-query.ts';
 
 export interface DeleteRouteOptions {
   readonly deleter: Deleter;
@@ -38,8 +38,8 @@ export function addDeleteRoute(app: OpenAPIHono, { deleter, now }: DeleteRouteOp
       'Deletes the summaries of one metric name whose buckets are in a range, and that were sent before, from all databases; ' +
       'from one that is away when it is back.',
     request: {
-      // Strict: a range that is misspelt would delete everything.
-      query: z.strictObject({
+      // A range that is misspelt would delete everything.
+      query: onlyThese({
         name: z
           .string({ error: 'missing; expected the whole name of the metric that is to be deleted, not a pattern' })
           .pipe(storedName)

@@ -15,7 +15,7 @@ import { createSummarySchemas } from './receivers/summary-schema.ts';
 import { securityHeaders } from './security-headers.ts';
 import { metricsAnswer, namesMax, renderMetrics } from './views/metrics.ts';
 import { csvType, renderMetricsCsv } from './views/metrics-csv.ts';
-import { checkRange, createReadQuery, type ReadQuery } from './views/read-query.ts';
+import { checkRange, createReadQuery, onlyThese, type ReadQuery } from './views/read-query.ts';
 
 export interface MetricsRoutesOptions {
   readonly store: Store;
@@ -136,7 +136,7 @@ function addRead(app: OpenAPIHono, options: MetricsRoutesOptions & { readonly ga
     path: '/metrics',
     summary: 'Read metrics',
     description: 'Asks every database and counts every summary once.',
-    request: { query: createReadQuery(now) },
+    request: { query: onlyThese(createReadQuery(now).shape) },
     responses: {
       200: {
         description: 'M2pg-Complete: false when a database did not answer whose summaries the others may lack.',

@@ -4,7 +4,7 @@ import type { Names, NamesQuery, Store } from '../domain/store.ts';
 import { completenessHeaders, headersOf } from './completeness.ts';
 import type { Gate } from './gate.ts';
 import { problemAnswer } from './problem.ts';
-import { createNamePattern } from './views/read-query.ts';
+import { createNamePattern, onlyThese } from './views/read-query.ts';
 
 /** As many as a person looks through. */
 const limitDefault = 100;
@@ -43,7 +43,7 @@ export function addNamesRoute(app: OpenAPIHono, { store, now, retentionSeconds, 
     summary: 'Find metric names',
     description: 'The names that match and hold a summary in any of the databases, and the time that each covers.',
     request: {
-      query: z.object({
+      query: onlyThese({
         match: createNamePattern('match', 'matched anywhere in the name. Left out: every name.'),
         limit: z
           .string()
