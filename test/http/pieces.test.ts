@@ -132,6 +132,22 @@ describe('a client that does not take its answer', () => {
   });
 });
 
+test('a client that takes megabytes at once, with pauses between them, gets all of an answer', async () => {
+  const timeoutMs = 1_000;
+  const url = await listen(serviceOf(60), timeoutMs);
+  const { socket, closed } = await connectRaw(Number(new URL(url).port));
+  let taken = 0;
+  socket.on('data', ({ length }) => {
+    taken += length;
+    if (taken < 6_000_000) return;
+    taken = 0;
+    socket.pause();
+    setTimeout(() => socket.resume(), 1.5 * timeoutMs);
+  });
+  socket.write(rawRequest(['GET /metrics HTTP/1.1', 'Host: a', 'Connection: close']));
+  expect(await closed()).toMatch(/\]\r\n0\r\n\r\n$/);
+});
+
 test('answers HEAD without making anything, and leaves nothing open', async () => {
   const service = serviceOf(12);
   const url = await listen(service);
