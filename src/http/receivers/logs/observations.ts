@@ -1,5 +1,5 @@
 import type { Kind } from '../../../domain/summarize.ts';
-import { nameProblem } from '../summary-schema.ts';
+import { nameProblem } from '../../../domain/summary.ts';
 import { type Pair, pairsOf } from './logfmt.ts';
 import { type Measured, parseValue } from './parse-value.ts';
 import type { LogLine } from './syslog-frames.ts';
