@@ -57,13 +57,24 @@ describe('summaries with sketches', () => {
           perc90: 90,
           'perc99.9': 99.9,
         })) {
-          const exact = all[Math.min(all.length - 1, Math.floor((percent / 100) * all.length))] ?? Number.NaN;
+          const exact =
+            all[Math.min(all.length - 1, Math.floor((Math.round(10 * percent) * all.length) / 1_000))] ?? Number.NaN;
           expect(Math.abs((series?.[key]?.[0]?.value ?? Number.NaN) / exact - 1)).toBeLessThanOrEqual(0.0101);
         }
         expect(series?.perc100?.[0]?.value).toBeLessThanOrEqual(all.at(-1) ?? 0);
       }),
       { numRuns: 50 },
     );
+  });
+
+  test.each([
+    ['70', 90, 63],
+    ['99.99', 10_000, 9_999],
+  ])('give perc=%s of %d values at its rank, %d, not at the one below', async (perc, count, rank) => {
+    // So far apart that no two are within 1 % of each other.
+    const values = Array.from({ length: count }, (_, index) => (index < rank ? 1 : 2));
+    const series = await seriesAfter([summaryOfValues(values)], { perc });
+    expect(series?.[`perc${perc}`]?.[0]?.value).toBeCloseTo(2, 1);
   });
 
   test('give percentiles only where all summaries of a bucket carry one', async () => {
