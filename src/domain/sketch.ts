@@ -24,6 +24,9 @@ const { mapping } = new DDSketch({ relativeAccuracy: 0.01 });
 /** The ratio of the bounds of a bin: (1 + a) / (1 − a) with a relative accuracy a of 1 %. */
 export const sketchGamma = mapping.gamma;
 
+/** Values up to this size count as zero in the libraries for Go, Java and Python; in that for JavaScript, up to half of it. */
+export const sketchZeroMax = 2.3e-308;
+
 /** Of the bins of all doubles: the smallest has key −35,453, the greatest 35,489. */
 export const sketchKeyMax = 35_500;
 
