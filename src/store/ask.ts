@@ -67,7 +67,9 @@ export function failureOfAll(failures: readonly Failure[]): Failure {
     return new Failure('read_too_slow', message, options);
   }
   if (failures.some(({ code }) => code === 'data_refused')) {
-    return new Failure('read_refused', 'no database takes a value in it, such as its timezone', options);
+    // Such as a group whose sketches exceed a gigabyte.
+    const message = 'no database can compute it, and the log says why: narrow it, or take a finer resolution';
+    return new Failure('read_refused', message, options);
   }
   return new Failure('no_database', 'no database answered', options);
 }

@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { aheadSecondsMax, instantSpellings, millisecondsHint, parseInstant } from '../../domain/instant.ts';
-import { binsOf, type Sketch, sketchOf } from '../../domain/sketch.ts';
+import { binsOf, sketchOf } from '../../domain/sketch.ts';
+import { fitSketch, type SentSketch } from '../../domain/sketch-fit.ts';
 import { type SketchFromProto, sketchFromProto, sketchToProto } from '../../domain/sketch-proto.ts';
 import {
   type Content,
@@ -69,7 +70,8 @@ function withMore(content: Content, sketch: unknown, units: unknown): Content | 
   const known = units === undefined ? content : { ...content, units };
   if (sketch === undefined) return known;
   const read = typeof sketch === 'string' ? readSketchField(sketch) : undefined;
-  return read && 'sketch' in read && read.values === content.count ? { ...known, sketch: read.sketch } : undefined;
+  const fitted = read && !('problem' in read) ? fitSketch(read, content) : undefined;
+  return fitted && !('problem' in fitted) ? { ...known, sketch: fitted.sketch } : undefined;
 }
 
 function readSketchField(text: string): SketchFromProto {
@@ -102,7 +104,7 @@ const sketch = z
   .openapi({
     description:
       'A DDSketch of the values with relative accuracy 0.01, as protobuf in base64: with it percentiles of several summaries ' +
-      'together are within 1 % of the exact ones.',
+      'together are within 1 % of the exact ones. Its lowest and highest bin must hold min and max.',
     example: Buffer.from(sketchToProto(sketchOf(binsOf([4.25]))) ?? []).toString('base64'),
   });
 
@@ -135,20 +137,18 @@ function readUsual(item: unknown, problemOf: (bucket: number) => string | undefi
   return sketch === undefined && units === undefined ? content : withMore(content, sketch, units);
 }
 
-interface Sketched {
-  readonly count: number;
-  readonly sketch?: { readonly sketch: Sketch; readonly values: number } | undefined;
+type Sent = Omit<Content, 'sketch' | 'units'> & {
+  readonly sketch?: SentSketch | undefined;
   readonly units?: string | null | undefined;
-}
+};
 
-function sketchProblem({ sketch: given, count }: Sketched): string | undefined {
-  return given === undefined || given.values === count
-    ? undefined
-    : `is of ${given.values} values, and count says ${count}`;
-}
-
-function withoutUndefined<Given extends Sketched>({ sketch: given, units: known, ...statistics }: Given) {
-  return { ...statistics, ...(given && { sketch: given.sketch }), ...(known && { units: known }) };
+function toContent({ sketch: sent, units: known, ...statistics }: Sent, context: z.RefinementCtx): Content {
+  const fitted = sent && fitSketch(sent, statistics);
+  if (fitted && 'problem' in fitted) {
+    context.addIssue({ code: 'custom', path: ['sketch'], message: fitted.problem });
+    return z.NEVER;
+  }
+  return { ...statistics, ...fitted, ...(known && { units: known }) };
 }
 
 export interface SummarySchemaOptions {
@@ -207,11 +207,7 @@ export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOpt
       perc99: statistic,
       last: statistic,
     })
-    .superRefine((given, context) => {
-      const message = sketchProblem(given);
-      if (message) context.addIssue({ code: 'custom', path: ['sketch'], message });
-    })
-    .transform(withoutUndefined)
+    .transform(toContent)
     .openapi('Summary', { description: 'The statistics of one metric over one bucket.' });
 
   const point = z
