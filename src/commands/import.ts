@@ -1,16 +1,16 @@
 import { basename } from 'node:path';
-import { type Config, ConfigError } from '../config.ts';
+import type { Config } from '../config.ts';
 import { Failure } from '../domain/failure.ts';
 import { importedIds } from '../domain/summary-id.ts';
 import type { Splitter } from '../http/receivers/line-splitter.ts';
 import { isOfContent, type NdjsonOutcome, receiveNdjson } from '../http/receivers/ndjson.ts';
 import { createSummarySchemas } from '../http/receivers/summary-schema.ts';
 import { createLog } from '../log.ts';
-import { openDatabases, startDatabases } from './databases.ts';
+import { describeDown, openDatabases, startDatabases } from './databases.ts';
 import { openSource } from './import-source.ts';
 import { nextSignal } from './next-signal.ts';
 import { openStore } from './open-store.ts';
-import { parseOptions } from './parse-options.ts';
+import { parseOptions, UsageError } from './parse-options.ts';
 import { createProgress } from './progress.ts';
 
 /** Nobody waits at the other end: better a pause of a database than an import that is broken off. */
@@ -62,6 +62,7 @@ export async function importFile(config: Config, args: readonly string[]): Promi
   await store.drain();
   progress.clear();
   process.stderr.write(describeOutcome(outcome, source.splitter.unit, begun));
+  for (const line of describeDown(opened)) process.stderr.write(`${line}\n`);
   await opened.close();
   if (outcome.refused > 0 || outcome.failure) process.exitCode = 1;
 }
@@ -70,10 +71,10 @@ function parse(args: readonly string[]): { file: string; key: string } {
   const { values, positionals } = parseOptions(args, { key: { type: 'string' } }, importHelp);
   const [file, ...more] = positionals;
   if (file === undefined || more.length > 0) {
-    throw new ConfigError([`expected one file, or - for the standard input, not ${positionals.length}`, importHelp]);
+    throw new UsageError([`expected one file, or - for the standard input, not ${positionals.length}`, importHelp]);
   }
   const key = values.key ?? basename(file, '.gz');
-  if (key === '') throw new ConfigError(['--key: expected at least one character']);
+  if (key === '') throw new UsageError(['--key: expected at least one character']);
   return { file, key };
 }
 
