@@ -63,8 +63,8 @@ export function addMetricsRoutes(app: OpenAPIHono, options: MetricsRoutesOptions
 }
 
 const csvDescription =
-  'RFC 4180: name, bucket, time, the eight statistics, percentiles that were asked for and units, a line for each name and ' +
-  'bucket. A name that a spreadsheet would ' +
+  'RFC 4180: name, bucket, time, the eight statistics, percentiles that were asked for, units and, with accuracy=true, the accuracy ' +
+  'of each value, a line for each name and bucket. A name that a spreadsheet would ' +
   'take for a formula has an apostrophe before it.';
 
 function addWrite(app: OpenAPIHono, { store, now, bodyLimits, retentionSeconds }: MetricsRoutesOptions): void {
@@ -154,7 +154,7 @@ function addRead(app: OpenAPIHono, options: MetricsRoutesOptions & { readonly ga
   app.openapi(route, async (c) => {
     const query = c.req.valid('query');
     checkRange(query);
-    const { name: namePattern, to, resolution, timezone, perc: percentiles, partial } = query;
+    const { name: namePattern, to, resolution, timezone, perc: percentiles, accuracy, partial } = query;
     // Summaries past retention may still be there, until their whole week is: nobody sees them any more.
     const from = Math.max(query.from, retentionSeconds === undefined ? 0 : now() - retentionSeconds);
     const leave = await gate.enter();
@@ -176,7 +176,7 @@ function addRead(app: OpenAPIHono, options: MetricsRoutesOptions & { readonly ga
       throw new Failure('incomplete', `the answer would be incomplete: ${describeOutcomes(found)}`);
     }
     const isCsv = wantsCsv(c, query);
-    const pieces = isCsv ? renderMetricsCsv(found.pages, percentiles) : renderMetrics(found.pages, percentiles);
+    const pieces = (isCsv ? renderMetricsCsv : renderMetrics)(found.pages, { percents: percentiles, accuracy });
     const headers = { ...completeness, ...formatHeaders(isCsv, query) };
     // The type of the route is that of the text that the pieces make.
     return (await answerInPieces(c, pieces, { headers, close })) as never;

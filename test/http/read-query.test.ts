@@ -19,6 +19,7 @@ describe('a parameter is accepted', () => {
       ['UTC', 'Europe/Berlin', 'America/Argentina/Buenos_Aires', 'Europe/Kiev', 'Etc/GMT+5', 'Asia/Kolkata'],
     ],
     ['partial', ['allow', 'refuse']],
+    ['accuracy', ['true', 'false']],
   ])('%s: %j', async (parameter, values) => {
     for (const value of values) {
       const response = await get({ [parameter]: value });
@@ -50,6 +51,7 @@ describe('a parameter is refused, with what would be right', () => {
     ['resolution', ['', '0m', '-1m', 'minutes', 'M', '1.5h', '2mo', '2y', '1 m', '4000d', 'constructor'], resolutions],
     ['timezone', ['', 'Mars/Olympus', '+01:00', 'UTC; drop', '../etc/passwd'], /IANA name such as Europe\/Berlin/],
     ['partial', ['', 'yes', 'true', 'REFUSE'], /expected allow or refuse/],
+    ['accuracy', ['', '1', 'yes', 'TRUE'], /expected true or false/],
   ])('%s: %j', async (parameter, values, message) => {
     for (const value of values) {
       const response = await get({ [parameter]: value });

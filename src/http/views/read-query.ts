@@ -113,6 +113,16 @@ export function createReadQuery(now: () => number) {
         description: 'IANA name; the zone whose days, weeks, months and years are meant.',
       }),
     perc: percentiles,
+    accuracy: z
+      .enum(['true', 'false'], { error: 'expected true or false' })
+      .default('false')
+      .transform((text) => text === 'true')
+      .openapi({
+        param: { name: 'accuracy', in: 'query' },
+        description:
+          'true: each value tells how near it is to that of all values in the bucket: exact, within_1_percent (median and ' +
+          'percentiles of several summaries that all carry a sketch) or upper_bound (those of several of which some do not).',
+      }),
     partial: z
       .enum(['allow', 'refuse'], { error: 'expected allow or refuse' })
       .default('allow')
