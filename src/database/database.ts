@@ -1,5 +1,5 @@
 import type { QueryResult } from 'pg';
-import type { Failure } from '../domain/failure.ts';
+import { type Failure, isForOperator } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { RowCursor } from './cursor.ts';
 import type { Run } from './deletions.ts';
@@ -77,7 +77,8 @@ export function createDatabase(options: DatabaseOptions): Database {
       if (isPartOfWork(failure)) throw failure;
       health.noteFailure(purpose, failure);
       // What has changed for sessions that begin now, the one that watches cannot see.
-      monitor.lookNow({ anew: ['schema_missing', 'read_only', 'authentication'].includes(failure.code) });
+      const isOfSession = ['schema_missing', 'read_only', 'session_lost'].includes(failure.code);
+      monitor.lookNow({ anew: isOfSession || isForOperator(failure) });
       throw failure;
     }
   };

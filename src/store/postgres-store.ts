@@ -67,13 +67,14 @@ const statistics = statisticNames.map((name, index) => `unnest($${index + 5}::fl
 
 // Each distinct name is looked up once; the rows refer to it by its place in the list. The arrays are unnested side by
 // side in a select list, which hands row after row on; in a `from`, each array would be written to a table first.
+// An acknowledged commit is on disk, also when something between us and the server has changed the session.
 function insertSummaries(more: readonly string[] = []): string {
   const inserted = [...columns, ...more];
   const sketches = more.map((name, index) => `, unnest($${index + 13}::bytea[]) as ${name}`).join('');
   return `
   insert into summaries (series_id, ${inserted.join(', ')})
   select names.ids[given.name], ${inserted.map((column) => `given.${column}`).join(', ')}
-  from (select array_agg(series.id order by place) as ids
+  from (select array_agg(series.id order by place) as ids, set_config('synchronous_commit', 'on', true) as durable
         from unnest($1::text[]) with ordinality as listed (name, place)
         left join series on series.name = listed.name) as names,
     (select unnest($2::int4[]) as name, unnest($3::timestamptz[]) as bucket, unnest($4::uuid[]) as id, ${statistics}${sketches})
