@@ -19,8 +19,11 @@ import { type Summary, statisticNames } from '../domain/summary.ts';
 const columns = ['bucket', 'id', ...statisticNames] as const;
 const statistics = statisticNames.map((name, index) => `unnest($${index + 5}::float8[]) as ${name}`).join(', ');
 
+const durable = "set_config('synchronous_commit', 'on', true) as durable";
+
 // Each distinct name is looked up once; the rows refer to it by its place in the list. The arrays are unnested side by
 // side in a select list, which hands row after row on; in a `from`, each array would be written to a table first.
+// An acknowledged commit is on disk, also when something between us and the server has changed the session.
 function insertSummaries(ids: string, more: readonly string[] = []): string {
   const inserted = [...columns, ...more];
   const sketches = more.map((name, index) => `, unnest($${index + 13}::bytea[]) as ${name}`).join('');
@@ -33,7 +36,7 @@ function insertSummaries(ids: string, more: readonly string[] = []): string {
 }
 
 const plain = insertSummaries(`
-  select array_agg(series.id order by place) as ids
+  select array_agg(series.id order by place) as ids, ${durable}
   from unnest($1::text[]) with ordinality as listed (name, place)
   left join series on series.name = listed.name`);
 
@@ -45,7 +48,7 @@ function insertRich(onConflict = ''): string {
       from unnest($1::text[], $14::text[]) with ordinality as listed (name, units, place)
       left join series on series.name = listed.name),
     inserted as (
-      ${insertSummaries('select array_agg(id order by place) as ids from listed', ['sketch'])} ${onConflict})
+      ${insertSummaries(`select array_agg(id order by place) as ids, ${durable} from listed`, ['sketch'])} ${onConflict})
   select name, units from listed where units <> '' and noted is distinct from units`;
 }
 
