@@ -77,10 +77,10 @@ describe('a parameter is refused, with what would be right', () => {
   });
 
   test.each([
-    ['/metrics', 'until', 'name, from, to, resolution, timezone, perc, partial, format'],
-    ['/metrics', 'Name', 'name, from, to, resolution, timezone, perc, partial, format'],
-    ['/metrics', '__proto__', 'name, from, to, resolution, timezone, perc, partial, format'],
-    ['/metrics', 'constructor', 'name, from, to, resolution, timezone, perc, partial, format'],
+    ['/metrics', 'until', 'name, from, to, resolution, timezone, perc, accuracy, partial, format'],
+    ['/metrics', 'Name', 'name, from, to, resolution, timezone, perc, accuracy, partial, format'],
+    ['/metrics', '__proto__', 'name, from, to, resolution, timezone, perc, accuracy, partial, format'],
+    ['/metrics', 'constructor', 'name, from, to, resolution, timezone, perc, accuracy, partial, format'],
     ['/metrics/names', 'name', 'match, limit'],
     ['/metrics/names', 'from', 'match, limit'],
   ])('%s: %j is unknown, and those that are known are named', async (path, parameter, known) => {
