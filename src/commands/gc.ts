@@ -6,7 +6,7 @@ import { lookAfter } from './look-after.ts';
 /** Maintains the databases, as a process of its own, until SIGTERM or SIGINT. The service does so too: one is elected. */
 export async function collectGarbage(config: Config): Promise<void> {
   const observe = createLog(config.logLevel);
-  const { databases, close } = await openDatabases(config, observe, { isGuest: true });
+  const { databases, memory, close } = await openDatabases(config, observe, { isGuest: true });
   const stopping = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT']) {
     process.once(signal, () => {
@@ -17,7 +17,7 @@ export async function collectGarbage(config: Config): Promise<void> {
   await Promise.all(databases.map((database) => database.start()));
   const { retentionSeconds, packAfterSeconds } = config;
   const now = () => Date.now() / 1000;
-  await lookAfter({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
+  await lookAfter({ databases, memory, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
   await close();
   observe({ type: 'stopped', clean: true });
 }

@@ -1,5 +1,6 @@
 import { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
+import type { ClockReading } from './clocks.ts';
 import { createPools, type Pools, type Purpose, type StatementTimeouts } from './pools.ts';
 import type { TlsAttempt } from './tls.ts';
 import type { Inspection } from './watched-connection.ts';
@@ -58,6 +59,8 @@ export interface Health {
   /** Resolves when the connections have ended. */
   dropPools(): Promise<void>;
   status(): DatabaseStatus;
+  /** As of the last look; undefined while the database cannot be reached. */
+  clock(): ClockReading | undefined;
 }
 
 /** Knows nothing yet: the database is `starting`. */
@@ -70,9 +73,6 @@ export function createHealth(options: HealthOptions): Health {
   let succeededAtMs = Number.NEGATIVE_INFINITY;
   let pools: Pools | undefined;
 
-  const noteFailed = (failure: Failure) => {
-    failed = { failure, at: new Date() };
-  };
   const dropPools = async (closeWithinMs = graceMs) => {
     const dropped = pools;
     pools = undefined;
@@ -94,7 +94,7 @@ export function createHealth(options: HealthOptions): Health {
       pools ??= openPools(options, attempt);
     },
     goDown(failure) {
-      noteFailed(failure);
+      failed = { failure, at: new Date() };
       if (isOfLooking(failure) && performance.now() - succeededAtMs < recentMs) return;
       const next = isRefusal(failure) ? 'refused' : 'down';
       if (held.state() !== next) observe({ type: 'database_down', database: name, failure });
@@ -109,7 +109,7 @@ export function createHealth(options: HealthOptions): Health {
       pools = openPools(options, inspection.attempt);
     },
     noteFailure(purpose, failure) {
-      noteFailed(failure);
+      failed = { failure, at: new Date() };
       if (purpose === 'write') writePause.noteFailure(failure);
     },
     noteSuccess(purpose) {
@@ -123,6 +123,7 @@ export function createHealth(options: HealthOptions): Health {
       return pools;
     },
     dropPools,
+    clock: () => (held.isReached() ? inspection?.clock : undefined),
     status: () => ({
       name,
       ...held.describe(writePause),
@@ -138,6 +139,7 @@ function createHeldState() {
   let since: Date | undefined;
   return {
     state: () => state,
+    isReached: () => state === 'up' || state === 'read_only',
     become(next: DatabaseState) {
       if (state !== next) since = new Date();
       state = next;

@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { Failure } from '../domain/failure.ts';
+import type { ClockReading } from './clocks.ts';
 import { type Connection, connect } from './connect.ts';
 import type { ConnectionTimeouts } from './connection-options.ts';
 import type { TlsAttempt } from './tls.ts';
@@ -24,6 +25,7 @@ export interface Inspection {
   readonly inRecovery: boolean;
   readonly fsync: boolean;
   readonly roundTripMs: number;
+  readonly clock: ClockReading;
   /** The way that its sslmode allows and that worked. */
   readonly attempt: TlsAttempt;
 }
@@ -122,15 +124,25 @@ async function whileAnswering(client: Client, work: (signal: AbortSignal) => Pro
   }
 }
 
+interface InspectionRow {
+  readonly version: string;
+  readonly in_recovery: boolean;
+  readonly read_only: boolean;
+  readonly fsync: boolean;
+  readonly seconds: number;
+}
+
 async function inspect(client: Client, attempt: TlsAttempt): Promise<Inspection> {
   const begun = performance.now();
-  const { rows } = await client.query<{ version: string; in_recovery: boolean; read_only: boolean; fsync: boolean }>(
+  const { rows } = await client.query<InspectionRow>(
     `select current_setting('server_version') as version, current_setting('fsync')::bool as fsync,
-       pg_is_in_recovery() as in_recovery, current_setting('transaction_read_only')::bool as read_only`,
+       pg_is_in_recovery() as in_recovery, current_setting('transaction_read_only')::bool as read_only,
+       date_part('epoch', clock_timestamp()) as seconds`,
   );
   const [row] = rows;
   if (row === undefined) throw new Error('BUG: a select without from gave no row');
   const roundTripMs = performance.now() - begun;
-  const { version, in_recovery: inRecovery, read_only, fsync } = row;
-  return { version, readOnly: inRecovery || read_only, inRecovery, fsync, roundTripMs, attempt };
+  const { version, in_recovery: inRecovery, read_only, fsync, seconds } = row;
+  const clock = { seconds, atMs: begun + roundTripMs / 2, errorMs: roundTripMs / 2 };
+  return { version, readOnly: inRecovery || read_only, inRecovery, fsync, roundTripMs, clock, attempt };
 }
