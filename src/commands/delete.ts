@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import type { Config } from '../config.ts';
 import type { DeletionOutcome } from '../domain/deletion.ts';
 import { Failure, toFailure } from '../domain/failure.ts';
+import { latestUnixSeconds } from '../domain/instant.ts';
 import { createLog } from '../log.ts';
 import { type Copy, createCopy } from '../repair/copy.ts';
 import { createDeleter } from '../repair/deletions.ts';
@@ -29,10 +30,15 @@ The exit code is 0 when every deletion was noted by WRITE_ACKS databases at leas
 
 /** Deletes, as `deleteHelp` says. */
 export async function deleteMetrics(config: Config, args: readonly string[]): Promise<void> {
-  const now = () => Date.now() / 1000;
   const { exactName, selection } = takeName(args);
-  const options = { nameOption: 'match', flags: ['dry-run', 'yes'], help: deleteHelp, now: now() } as const;
-  const { query, flags } = parseSelection(selection, options);
+  const { query, flags } = parseSelection(selection, {
+    nameOption: 'match',
+    flags: ['dry-run', 'yes'],
+    help: deleteHelp,
+    now: Date.now() / 1000,
+    // Whatever our clock shows: a service whose clock was ahead took what looks like the future here.
+    latest: latestUnixSeconds,
+  });
   if ((exactName === undefined) === (query.namePattern === undefined)) {
     throw new UsageError(['give --name or --match, one of them', deleteHelp]);
   }
@@ -48,9 +54,10 @@ export async function deleteMetrics(config: Config, args: readonly string[]): Pr
       process.exitCode = 1;
       return;
     }
-    const deleter = createDeleter({ copies, acks: config.writeAcks, now });
+    const askedAtMs = performance.now();
+    const deleter = createDeleter({ copies, acks: config.writeAcks, memory: opened.memory });
     for (const name of names) {
-      const { outcomes } = await deleter.delete({ name, from: query.from, to: query.to });
+      const { outcomes } = await deleter.delete({ name, from: query.from, to: query.to }, askedAtMs);
       await print(`${name}: ${outcomes.map(describe).join(', ')}\n`);
     }
   } finally {

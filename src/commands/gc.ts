@@ -16,7 +16,7 @@ down is tried again until it is back.
 export async function collectGarbage(config: Config, args: readonly string[]): Promise<void> {
   refuseArguments(args, gcHelp);
   const observe = createLog(config.logLevel);
-  const { databases, close } = await openDatabases(config, observe, { isGuest: true });
+  const { databases, memory, close } = await openDatabases(config, observe, { isGuest: true });
   const stopping = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT']) {
     process.once(signal, () => {
@@ -27,7 +27,7 @@ export async function collectGarbage(config: Config, args: readonly string[]): P
   await Promise.all(databases.map((database) => database.start()));
   const { retentionSeconds, packAfterSeconds } = config;
   const now = () => Date.now() / 1000;
-  await lookAfter({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
+  await lookAfter({ databases, memory, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
   await close();
   observe({ type: 'stopped', clean: true });
 }

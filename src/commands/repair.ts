@@ -51,6 +51,7 @@ export async function repairOnce(config: Config, args: readonly string[]): Promi
   await startDatabases(opened);
   const repair = createRepair({
     copies: opened.databases.map((database) => createCopy({ database, observe })),
+    memory: opened.memory,
     retentionSeconds: config.retentionSeconds,
     now,
     observe,

@@ -9,6 +9,8 @@ export interface SelectionOptions {
   /** Options without a value that the command has besides. */
   readonly flags?: readonly string[];
   readonly help: string;
+  /** The last instant when none is given, Unix seconds; that which a write may have now when left out. */
+  readonly latest?: number;
   /** Unix seconds. */
   readonly now: number;
 }
@@ -28,7 +30,7 @@ export interface Selection {
  */
 export function parseSelection(
   args: readonly string[],
-  { nameOption, flags = [], help, now }: SelectionOptions,
+  { nameOption, flags = [], help, now, latest = Math.ceil(now + aheadSecondsMax) }: SelectionOptions,
 ): Selection {
   const text = { type: 'string' } as const;
   const options = {
@@ -39,7 +41,7 @@ export function parseSelection(
   };
   const { values, positionals } = parseOptions(args, options, help);
   if (positionals.length > 0) throw new UsageError([`unexpected argument ${positionals[0]}`, help]);
-  const given = { from: '0', to: String(Math.ceil(now + aheadSecondsMax)), ...values, name: values[nameOption] };
+  const given = { from: '0', to: String(latest), ...values, name: values[nameOption] };
   const parsed = createReadQuery(() => now)
     .pick({ name: true, from: true, to: true })
     .safeParse(given);

@@ -49,11 +49,14 @@ async function serveAlone(config: Config, beside: Beside = () => new Promise(() 
   await startDatabases(opened);
   const port = await service.listen();
   announce(port, config, opened, observe);
-  const { databases } = opened;
+  const { databases, memory } = opened;
   const { retentionSeconds, packAfterSeconds } = config;
   const now = () => Date.now() / 1000;
   const stopping = new AbortController();
-  const maintenance = lookAfter({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
+  const maintenance = lookAfter(
+    { databases, memory, retentionSeconds, packAfterSeconds, now, observe },
+    stopping.signal,
+  );
 
   const done = beside(`http://localhost:${port}`, stopping.signal).then(() => 'done');
   const signal = await Promise.race([signalled, done]).catch(() => 'failed');

@@ -68,7 +68,7 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
   const copies = databases.map((database) => createCopy({ database, observe }));
   const app = createApp({
     store,
-    deleter: createDeleter({ copies, acks: writeAcks, now: () => Date.now() / 1000 }),
+    deleter: createDeleter({ copies, acks: writeAcks, memory: opened.memory }),
     stopping: graceEnd.signal,
     now: () => Date.now() / 1000,
     bodyBytesMax,

@@ -56,10 +56,13 @@ export function microsecondsOf(unixSeconds: number): number {
   return Math.round((unixSeconds - postgresEpoch) * 1e6);
 }
 
-/** A `timestamptz[]` of Unix seconds, to the microsecond. */
+/** `-infinity` of PostgreSQL: the least of its integers. */
+const minusInfinity = -(2 ** 63);
+
+/** A `timestamptz[]` of Unix seconds, to the microsecond; may hold minus infinity. */
 export function timestamptzArray(values: readonly number[]): Buffer {
   return fixedWidthArray('timestamptz', 8, values, (buffer, value, offset) => {
-    const microseconds = microsecondsOf(value);
+    const microseconds = value === Number.NEGATIVE_INFINITY ? minusInfinity : microsecondsOf(value);
     buffer.writeInt32BE(Math.floor(microseconds / 2 ** 32), offset);
     buffer.writeInt32BE(microseconds | 0, offset + 4);
   });

@@ -1,6 +1,7 @@
 import type { QueryResult } from 'pg';
 import { type Failure, isForOperator } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
+import type { ClockReading } from './clocks.ts';
 import type { RowCursor } from './cursor.ts';
 import type { Run } from './deletions.ts';
 import { createHealth, type DatabaseStatus } from './health.ts';
@@ -47,6 +48,8 @@ export interface Database {
   /** Begins a read whose rows are fetched by and by; both reject as `query` does. */
   open(purpose: Purpose, statement: Statement): Promise<RowCursor>;
   status(): DatabaseStatus;
+  /** Undefined while it cannot be reached. */
+  clock(): ClockReading | undefined;
   /** Ends all connections. The caller bounds the wait. */
   close(): Promise<void>;
 }
@@ -94,6 +97,7 @@ export function createDatabase(options: DatabaseOptions): Database {
       return { read: (rowsMax) => noting(purpose, cursor.read(rowsMax)), close: cursor.close };
     },
     status: health.status,
+    clock: health.clock,
     close: () => monitor.stop().then(health.dropPools),
   };
 }

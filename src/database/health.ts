@@ -1,5 +1,6 @@
 import { Failure, isForOperator } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
+import type { ClockReading } from './clocks.ts';
 import { createPools, type Pools, type Purpose, type StatementTimeouts } from './pools.ts';
 import type { Inspection } from './watched-connection.ts';
 import { createWritePause, type WritePause } from './write-pause.ts';
@@ -59,6 +60,8 @@ export interface Health {
   /** Resolves when the connections have ended. */
   dropPools(): Promise<void>;
   status(): DatabaseStatus;
+  /** As of the last look; undefined while the database cannot be reached. */
+  clock(): ClockReading | undefined;
 }
 
 /** Knows nothing yet: the database is `starting`. */
@@ -71,9 +74,6 @@ export function createHealth(options: HealthOptions): Health {
   let succeededAtMs = Number.NEGATIVE_INFINITY;
   let pools: Pools | undefined;
 
-  const noteFailed = (failure: Failure) => {
-    failed = { failure, at: new Date() };
-  };
   const dropPools = async (closeWithinMs = graceMs) => {
     const dropped = pools;
     pools = undefined;
@@ -95,7 +95,7 @@ export function createHealth(options: HealthOptions): Health {
       pools ??= openPools(options, found);
     },
     goDown(failure) {
-      noteFailed(failure);
+      failed = { failure, at: new Date() };
       if (isOfLooking(failure) && performance.now() - succeededAtMs < recentMs) return;
       const next = isRefusal(failure) ? 'refused' : 'down';
       if (held.isNews(next, failure)) observe({ type: 'database_down', database: name, failure });
@@ -110,7 +110,7 @@ export function createHealth(options: HealthOptions): Health {
       pools = openPools(options, inspection);
     },
     noteFailure(purpose, failure) {
-      noteFailed(failure);
+      failed = { failure, at: new Date() };
       if (purpose === 'write') writePause.noteFailure(failure);
     },
     noteSuccess(purpose) {
@@ -124,6 +124,7 @@ export function createHealth(options: HealthOptions): Health {
       return pools;
     },
     dropPools,
+    clock: () => (held.isReached() ? inspection?.clock : undefined),
     status: () => ({
       name,
       ...held.describe(writePause),
@@ -141,6 +142,7 @@ function createHeldState() {
   let complaint: string | undefined;
   return {
     state: () => state,
+    isReached: () => state === 'up' || state === 'read_only',
     /** Whether to tell of a failure: of the first one, and again when an operator turns out to be needed. */
     isNews: (next: DatabaseState, failure: Failure) =>
       state !== next || (isForOperator(failure) && failure.message !== complaint),

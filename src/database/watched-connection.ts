@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { Failure } from '../domain/failure.ts';
+import type { ClockReading } from './clocks.ts';
 import { type Connection, connect } from './connect.ts';
 import type { ConnectionTimeouts } from './connection-options.ts';
 import { refuseSharedSessions } from './pooling.ts';
@@ -30,6 +31,7 @@ export interface Inspection {
   /** Where the tables are, or are to be made; undefined: in none that its role may use. */
   readonly schema: string | undefined;
   readonly roundTripMs: number;
+  readonly clock: ClockReading;
   /** The way that its sslmode allows and that worked. */
   readonly attempt: TlsAttempt;
 }
@@ -137,19 +139,32 @@ interface InspectionRow extends SessionIdentity {
   readonly in_recovery: boolean;
   readonly read_only: boolean;
   readonly fsync: boolean;
+  readonly seconds: number;
 }
 
 async function inspect({ client, session, attempt }: Connection): Promise<Inspection> {
   const begun = performance.now();
   const { rows } = await client.query<InspectionRow>(
     `select current_setting('server_version') as version, current_setting('fsync')::bool as fsync,
-       pg_is_in_recovery() as in_recovery, current_setting('transaction_read_only')::bool as read_only, ${identityColumns}`,
+       pg_is_in_recovery() as in_recovery, current_setting('transaction_read_only')::bool as read_only,
+       date_part('epoch', clock_timestamp()) as seconds, ${identityColumns}`,
   );
   const [row] = rows;
   if (row === undefined) throw new Error('BUG: a select without from gave no row');
   checkSession(session, row);
   const roundTripMs = performance.now() - begun;
-  const { version, in_recovery: inRecovery, read_only, fsync } = row;
+  const { version, in_recovery: inRecovery, read_only, fsync, seconds } = row;
   const { isPooled, schema } = session;
-  return { version, readOnly: inRecovery || read_only, inRecovery, fsync, isPooled, schema, roundTripMs, attempt };
+  const clock = { seconds, atMs: begun + roundTripMs / 2, errorMs: roundTripMs / 2 };
+  return {
+    version,
+    readOnly: inRecovery || read_only,
+    inRecovery,
+    fsync,
+    isPooled,
+    schema,
+    roundTripMs,
+    clock,
+    attempt,
+  };
 }

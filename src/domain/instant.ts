@@ -5,7 +5,7 @@ import { parseISO } from 'date-fns/parseISO';
 export const instantSpellings = 'Unix seconds, RFC 3339 such as 2030-01-31T05:12:00Z, or "2030-01-31 05:12:00 UTC"';
 
 /** The year 9999 ends here: every later instant is a mistake, most likely of its unit. */
-const latestUnixSeconds = 253_402_300_799;
+export const latestUnixSeconds = 253_402_300_799;
 
 /** How far ahead a bucket may be. A clock may be wrong by so much; data from further ahead would hide behind all later. */
 export const aheadSecondsMax = 3_600;

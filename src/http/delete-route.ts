@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Deleter } from '../domain/deletion.ts';
 import { invalidRequest } from '../domain/failure.ts';
-import { aheadSecondsMax } from '../domain/instant.ts';
+import { latestUnixSeconds } from '../domain/instant.ts';
 import { problemAnswer } from './problem.ts';
 import { storedName } from './receivers/summary-schema.ts';
 import { boundSpellings, createTimeBound, onlyThese } from './views/read-query.ts';
@@ -48,7 +48,7 @@ export function addDeleteRoute(app: OpenAPIHono, { deleter, now }: DeleteRouteOp
           param: { name: 'from', in: 'query' },
           description: `First instant, inclusive: ${boundSpellings}. Left out: as old as there is.`,
         }),
-        to: createTimeBound(now, () => String(now() + aheadSecondsMax)).openapi({
+        to: createTimeBound(now, () => String(latestUnixSeconds)).openapi({
           param: { name: 'to', in: 'query' },
           description: `Last instant, inclusive: ${boundSpellings}. Left out: as new as there is.`,
         }),

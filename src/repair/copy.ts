@@ -2,15 +2,14 @@ import { createBackOff } from '../database/back-off.ts';
 import type { Database } from '../database/database.ts';
 import type { Purpose } from '../database/pools.ts';
 import { isRefusalOfWrites, toFailure } from '../domain/failure.ts';
-import type { Store } from '../domain/store.ts';
-import { createPostgresStore, type PostgresStoreOptions } from '../store/postgres-store.ts';
+import { createPostgresStore, type PostgresStore, type PostgresStoreOptions } from '../store/postgres-store.ts';
 
 /** One of the databases that are to hold the same summaries. */
 export interface Copy {
   /** Whatever the purpose, on the connections of repair; one of `write` that is refused says nothing about reads. */
   readonly database: Database;
   /** Reads and writes it as `repair`, past whatever serves requests. */
-  readonly store: Store;
+  readonly store: PostgresStore;
   /** Whether it can be asked now; it is left alone for a while after a failure. */
   isReadable(): boolean;
   /** Whether what it lacks can be written; then it can be asked as well. */

@@ -1,6 +1,7 @@
 import { type Failure, toFailure } from '../domain/failure.ts';
 import type { Summary } from '../domain/summary.ts';
 import { commitOthers } from './commit-others.ts';
+import type { Received } from './insert-summaries.ts';
 import type { Lack, Prerequisites } from './prerequisites.ts';
 import { createRoom, type RoomOptions } from './room.ts';
 
@@ -11,8 +12,7 @@ export const roundsMax = 5;
 const roomShare = 0.75;
 
 /** A write of the queue. */
-export interface QueuedWrite {
-  readonly summaries: readonly Summary[];
+export interface QueuedWrite extends Received {
   readonly settle: (failure?: Failure) => void;
   /** How often it was found to lack something. */
   rounds: number;
@@ -22,7 +22,7 @@ export interface QueuedWrite {
 
 export interface AsideOptions extends RoomOptions {
   /** Commits all or nothing. Rejects with a Failure. */
-  readonly commit: (summaries: readonly Summary[]) => Promise<void>;
+  readonly commit: (received: readonly Received[]) => Promise<void>;
   readonly prerequisites: Prerequisites;
   /** How long a write waits for what it lacks, all in all. */
   readonly waitMs: number;
@@ -65,10 +65,11 @@ export function createAside(options: AsideOptions): Aside {
   };
 
   /** As `commit`, but waits for what is lacking. */
-  const commitPatiently = async (summaries: readonly Summary[]): Promise<void> => {
+  const commitPatiently = async (received: Received): Promise<void> => {
+    const { summaries } = received;
     for (let round = 1; ; round += 1) {
       try {
-        return await options.commit(summaries);
+        return await options.commit([received]);
       } catch (error) {
         const failure = toFailure(error);
         if (!isLacking(failure) || round === roundsMax) throw failure;
@@ -78,8 +79,9 @@ export function createAside(options: AsideOptions): Aside {
     }
   };
 
-  const settleRefused = async ({ summaries, settle }: QueuedWrite, failure: Failure): Promise<void> => {
-    settle(await commitOthers(summaries, failure, { commit: commitPatiently, refuse }).catch(toFailure));
+  const settleRefused = async (write: QueuedWrite, failure: Failure): Promise<void> => {
+    const commit = (summaries: readonly Summary[]) => commitPatiently({ ...write, summaries });
+    write.settle(await commitOthers(write.summaries, failure, { commit, refuse }).catch(toFailure));
   };
 
   const aside: Aside = {

@@ -21,7 +21,7 @@ export function createBatchCommit(options: BatchCommitOptions): (writes: readonl
 
   const commitBatch = async (writes: readonly QueuedWrite[]): Promise<void> => {
     if (writes.length === 0) return;
-    const failure = await commit(summariesOf(writes)).then(() => undefined, toFailure);
+    const failure = await commit(writes).then(() => undefined, toFailure);
     if (failure) return settleFailed(writes, failure);
     for (const { settle } of writes) settle();
   };

@@ -16,6 +16,7 @@ import type { Failure } from '../domain/failure.ts';
 import type { Summary } from '../domain/summary.ts';
 import { type AsideOptions, createAside, type QueuedWrite } from './aside.ts';
 import { createBatchCommit } from './batch-commit.ts';
+import type { Received } from './insert-summaries.ts';
 import { createRoom } from './room.ts';
 
 /** What waits to be committed is bounded, so that a frozen database holds bounded memory: past it writes fail at once. */
@@ -28,13 +29,16 @@ export interface GroupCommitOptions extends Omit<AsideOptions, 'rejoin'> {
   readonly batchMax: number;
 }
 
+/** Where summaries come from that were not received just now. */
+export type Origin = Omit<Received, 'summaries'>;
+
 /** The queue of one database. */
 export interface GroupCommit {
   /**
    * Resolves when the summaries are committed. Rejects with a Failure: `queue_full` when there is no room for them,
    * `data_refused` when all but those that its problems name are committed.
    */
-  write(summaries: readonly Summary[]): Promise<void>;
+  write(summaries: readonly Summary[], origin?: Origin): Promise<void>;
   /** Summaries that are waiting or under way. */
   pending(): number;
   /** Resolves when nothing is waiting or under way. */
@@ -79,7 +83,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   };
 
   return {
-    write(summaries) {
+    write(summaries, origin = { receivedAtMs: performance.now() }) {
       return new Promise((resolve, reject) => {
         const leave = room.enter(summaries);
         const settle = (failure?: Failure) => {
@@ -87,7 +91,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
           if (failure) reject(failure);
           else resolve();
         };
-        const write: QueuedWrite = { summaries, settle, rounds: 0 };
+        const write: QueuedWrite = { ...origin, summaries, settle, rounds: 0 };
         // A batch would only fail again on its account.
         const lack = prerequisites.beingMadeFor(summaries);
         if (lack) aside.wait(write, lack);

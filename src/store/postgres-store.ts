@@ -20,20 +20,26 @@ import type { Database } from '../database/database.ts';
 import type { Statement } from '../database/pools.ts';
 import { Failure, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
-import type { Completeness, Store } from '../domain/store.ts';
+import type { Completeness, Span, Store } from '../domain/store.ts';
 import type { Summary } from '../domain/summary.ts';
 import { summaryToJson } from '../domain/summary-json.ts';
 import { createGroupCommit } from './group-commit.ts';
-import { insertOf } from './insert-statements.ts';
+import { createInsert } from './insert-summaries.ts';
 import type { ReadSpans } from './merge-rows.ts';
 import { aggregatePages } from './postgres-aggregate.ts';
 import { findNames } from './postgres-names.ts';
 import { createPrerequisites } from './prerequisites.ts';
-import { rowsMax, selectSpansStatement, selectStatement, toSummary, unitsStatement } from './select-statements.ts';
+import {
+  type HeldSummary,
+  rowsMax,
+  selectHeldStatement,
+  selectSpansStatement,
+  selectStatement,
+  toHeld,
+  toSummary,
+  unitsStatement,
+} from './select-statements.ts';
 import { createUnits } from './units.ts';
-
-/** Stored already in part, and races lost; whoever still fails then has another reason. */
-const attemptsMax = 5;
 
 /** Where nobody says how long a write may take. */
 const defaultWaitMs = 2_000;
@@ -64,35 +70,35 @@ export interface PostgresStoreOptions {
   readonly observe: Observe;
 }
 
+/** A summary, and when it was received by this process or another. */
+export interface ArrivedSummary {
+  readonly summary: Summary;
+  /** By `performance.now()`; minus infinity: nobody knows. */
+  readonly receivedAtMs: number;
+}
+
 /** The store of one database. */
 export interface PostgresStore extends Store {
   /** Summaries that wait to be written or are being written. */
   pending(): number;
+  /** As `selectSpans`, with what it takes to copy them. */
+  selectHeld(spans: readonly Span[]): Promise<readonly HeldSummary[]>;
+  /**
+   * As `write`, of summaries of other databases: they keep the time at which they were received.
+   *
+   * @param judged Deletions that cover none of them, as the caller knows. What others cover is left out.
+   */
+  copy(summaries: readonly ArrivedSummary[], judged: readonly string[]): Promise<void>;
 }
 
 /** Creates the store of one database. Its calls reject with the Failure of that database; it tries no other. */
 export function createPostgresStore(options: PostgresStoreOptions): PostgresStore {
   const { database, waitMs = defaultWaitMs, observe } = options;
   const units = createUnits(database);
-
-  const commit = async (summaries: readonly Summary[]) => {
-    const { first, again } = insertOf(summaries);
-    let mayBeStored = false;
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const { rows } = await database.query('write', mayBeStored ? again : first);
-        units.toBeNoted(rows);
-        return;
-      } catch (error) {
-        const failure = toFailure(error);
-        if (failure.code !== 'conflict' || attempt === attemptsMax) throw failure;
-        mayBeStored = true;
-      }
-    }
-  };
+  const insert = createInsert(database);
 
   const queue = createGroupCommit({
-    commit,
+    commit: async (received) => units.toBeNoted(await insert(received)),
     prerequisites: createPrerequisites({ database, observe }),
     waitMs,
     refuse: quarantineIn({ database, observe }),
@@ -122,6 +128,14 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
     async selectSpans(spans) {
       return { ...complete, summaries: (await readRows(selectSpansStatement(spans))).map(toSummary) };
     },
+    selectHeld: async (spans) => (await readRows(selectHeldStatement(spans))).map(toHeld),
+    async copy(summaries, judged) {
+      database.checkUsable('write');
+      const writes = summaries.map(({ summary, receivedAtMs }) => queue.write([summary], { receivedAtMs, judged }));
+      const settled = await Promise.allSettled(writes);
+      await units.note(summaries.map(({ summary }) => summary));
+      throwRefused(settled);
+    },
     async aggregate(query) {
       const readSpans: ReadSpans = async (spans) => (await this.selectSpans(spans)).summaries;
       return { ...complete, ...(await aggregatePages(database, query, readSpans)) };
@@ -131,6 +145,19 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
     pending: queue.pending,
     drain: queue.drain,
   };
+}
+
+/** @throws Failure of the first write that failed for another reason than its data, else one that tells which were refused. */
+function throwRefused(settled: readonly PromiseSettledResult<void>[]): void {
+  const failures = settled.flatMap((one, index) =>
+    one.status === 'rejected' ? [{ path: String(index), failure: toFailure(one.reason) }] : [],
+  );
+  const [first] = failures;
+  if (first === undefined) return;
+  const problems = failures.map(({ path, failure: { message } }) => ({ path, message }));
+  const other = failures.find(({ failure }) => failure.code !== 'data_refused');
+  const message = `refused ${failures.length} of ${settled.length} summaries`;
+  throw other?.failure ?? new Failure('data_refused', message, { cause: first.failure, problems });
 }
 
 /** For whoever operates the database to look into. It is of no consequence when that fails. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Failure } from '../../src/domain/failure.ts';
-import type { Summary } from '../../src/domain/summary.ts';
 import { createGroupCommit } from '../../src/store/group-commit.ts';
+import type { Received } from '../../src/store/insert-summaries.ts';
 import type { Lack } from '../../src/store/prerequisites.ts';
 import { summaryOf } from '../support/summaries.ts';
 
@@ -18,13 +18,16 @@ const limits = {
 
 const endOfTurn = () => new Promise((resolve) => setImmediate(resolve));
 
+const summariesOf = (received: readonly Received[]) => received.flatMap(({ summaries }) => summaries);
+
 /** A database that commits when it is told to, and remembers the names of each batch. */
 function createSlowDatabase(refuses: (name: string) => boolean = () => false) {
   const batches: string[][] = [];
   const gate = Promise.withResolvers<void>();
   return {
     batches,
-    async commit(summaries: readonly Summary[]) {
+    async commit(received: readonly Received[]) {
+      const summaries = summariesOf(received);
       batches.push(summaries.map(({ name }) => name));
       await gate.promise;
       if (summaries.some(({ name }) => refuses(name))) throw new Failure('data_refused', 'refused the data');
@@ -140,8 +143,8 @@ function createPrerequisites(names: Set<string>) {
   };
   return {
     prerequisites: { beingMadeFor: () => undefined, find: async () => (names.size > 0 ? lack : undefined) },
-    commit: async (summaries: readonly Summary[]) => {
-      if (summaries.some(lack.isNeededBy)) throw new Failure('partition_missing', 'failed');
+    commit: async (received: readonly Received[]) => {
+      if (summariesOf(received).some(lack.isNeededBy)) throw new Failure('partition_missing', 'failed');
     },
     make() {
       names.clear();
@@ -181,8 +184,8 @@ test('fails a write for which nothing could be made, and lets the others have it
 });
 
 test('of a batch that lacks nothing that can be found, fails the write at fault alone', async () => {
-  const commit = async (summaries: readonly Summary[]) => {
-    if (summaries.some(({ name }) => name === 'odd')) throw new Failure('partition_missing', 'failed');
+  const commit = async (received: readonly Received[]) => {
+    if (summariesOf(received).some(({ name }) => name === 'odd')) throw new Failure('partition_missing', 'failed');
   };
   const queue = createGroupCommit({ ...limits, commit });
   const [odd, ...others] = ['odd', 'a', 'b', 'c'].map((name) => queue.write(named(name)));
@@ -192,7 +195,8 @@ test('of a batch that lacks nothing that can be found, fails the write at fault 
 
 test('splits a write that is refused beside the batches of the others', async () => {
   const gate = Promise.withResolvers<void>();
-  const commit = async (summaries: readonly Summary[]) => {
+  const commit = async (received: readonly Received[]) => {
+    const summaries = summariesOf(received);
     if (summaries.some(({ name }) => name === 'bad')) throw new Failure('data_refused', 'refused the data');
     if (summaries.some(({ name }) => name === 'good')) await gate.promise;
   };
