@@ -1,8 +1,9 @@
 import { z } from '@hono/zod-openapi';
-import { aheadSecondsMax, instantSpellings, millisecondsHint, parseInstant } from '../../domain/instant.ts';
+import { instantSpellings, millisecondsHint, parseInstant } from '../../domain/instant.ts';
 import { binsOf, type Sketch, sketchOf } from '../../domain/sketch.ts';
 import { type SketchFromProto, sketchFromProto, sketchToProto } from '../../domain/sketch-proto.ts';
 import { type Content, isUnits, statisticNames, unitsBytesMax } from '../../domain/summary.ts';
+import { type TimeLimits, timeProblem } from '../../domain/taken-times.ts';
 
 /** Beyond it, sums of a few values leave the range of double precision and the read would fail. */
 const magnitudeMax = 1e300;
@@ -12,9 +13,6 @@ const countMax = 2 ** 53;
 
 /** The size of a key of the dictionary's index is bounded; names this long are mistakes. */
 const nameBytesMax = 255;
-
-/** Older data is a mistake of a clock or a unit; every week that holds any is a partition. */
-const ageSecondsMax = 10 * 365.25 * 86_400;
 
 const expected = 'expected a finite number';
 
@@ -145,24 +143,14 @@ function withoutUndefined<Given extends Sketched>({ sketch: given, units: known,
   return { ...statistics, ...(given && { sketch: given.sketch }), ...(known && { units: known }) };
 }
 
-export interface SummarySchemaOptions {
+export interface SummarySchemaOptions extends TimeLimits {
   /** Unix seconds. */
   readonly now: () => number;
-  /** Undefined: kept for ever. */
-  readonly retentionSeconds: number | undefined;
 }
 
 /** The schemas of what `POST /metrics` takes. They validate it, and the OpenAPI document is generated from them. */
-export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOptions) {
-  const problemOf = (bucket: number): string | undefined => {
-    const ageSeconds = now() - bucket;
-    if (ageSeconds < -aheadSecondsMax) return 'is more than 1 hour ahead';
-    if (ageSeconds > ageSecondsMax) return 'is more than 10 years ago';
-    if (retentionSeconds !== undefined && ageSeconds > retentionSeconds) {
-      return `is older than RETENTION keeps (${retentionSeconds / 86_400} days)`;
-    }
-    return undefined;
-  };
+export function createSummarySchemas({ now, ...limits }: SummarySchemaOptions) {
+  const problemOf = (bucket: number) => timeProblem(bucket, now(), limits);
 
   const bucket = z
     .union([z.number(), z.string()], {
@@ -177,7 +165,7 @@ export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOpt
       return z.NEVER;
     })
     .openapi({
-      description: `Start of the period, as ${instantSpellings}. Not before 10 years ago, not over 1 hour ahead.`,
+      description: `Start of the period, as ${instantSpellings}. Not before 1970, nor older than AGE_MAX and RETENTION where those are set, nor over 1 hour ahead.`,
       example: Math.floor(now() / 60) * 60,
     });
 
