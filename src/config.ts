@@ -20,6 +20,8 @@ export interface Config {
   readonly readTimeoutMs: number;
   /** Undefined: kept for ever. */
   readonly retentionSeconds: number | undefined;
+  /** How old what arrives may be. Undefined: from 1970 on. */
+  readonly ageMaxSeconds: number | undefined;
   /** How long ago a week must have ended to be packed. Undefined: none is. */
   readonly packAfterSeconds: number | undefined;
   readonly bodyBytesMax: number;
@@ -69,6 +71,11 @@ const toSeconds = (text: string) => Number(text.slice(0, -1)) * (unitDays[text.s
 const retention = z
   .string()
   .regex(/^[1-9]\d{0,4}[dw]$/, { error: 'expected days or weeks such as 90d or 52w; unset: keep for ever' })
+  .transform(toSeconds);
+
+const ageMax = z
+  .string()
+  .regex(/^[1-9]\d{0,4}[dw]$/, { error: 'expected days or weeks such as 3650d or 520w; unset: from 1970 on' })
   .transform(toSeconds);
 
 const packAfter = z
@@ -126,6 +133,7 @@ const schema = z.object({
   WRITE_TIMEOUT_MS: whole(10, 600_000, 'milliseconds').default(2_000),
   READ_TIMEOUT_MS: whole(10, 600_000, 'milliseconds').default(10_000),
   RETENTION: retention.optional(),
+  AGE_MAX: ageMax.optional(),
   PACK_AFTER: packAfter,
   BODY_BYTES_MAX: whole(1_024, 256 * 1_024 * 1_024, 'bytes').default(8 * 1_024 * 1_024),
   POOL_SIZE_MAX: whole(2, 1_000, 'connections').default(8),
@@ -182,6 +190,7 @@ export function readConfig(environment: Environment): Config {
     writeTimeoutMs: data.WRITE_TIMEOUT_MS,
     readTimeoutMs: data.READ_TIMEOUT_MS,
     retentionSeconds: data.RETENTION,
+    ageMaxSeconds: data.AGE_MAX,
     packAfterSeconds: data.PACK_AFTER,
     bodyBytesMax: data.BODY_BYTES_MAX,
     poolSizeMax: data.POOL_SIZE_MAX,

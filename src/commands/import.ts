@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { Config } from '../config.ts';
 import { Failure } from '../domain/failure.ts';
-import { importedIds } from '../domain/summary-id.ts';
+import { importedIds, isExportedId } from '../domain/summary-id.ts';
 import type { Splitter } from '../http/receivers/line-splitter.ts';
 import { isOfContent, type NdjsonOutcome, receiveNdjson } from '../http/receivers/ndjson.ts';
 import { createSummarySchemas } from '../http/receivers/summary-schema.ts';
@@ -24,7 +24,7 @@ NDJSON, one a line, as export prints it; or JSON: an array of any size, or objec
 with gzip, which is recognised by its first bytes.
 
 A summary with the "id" that export prints keeps it. The others get one from the key, their place in the file and what
-is in them, so that an import that was broken off can be repeated: each counts once.
+is in them, so that an import that was broken off can be repeated: each counts once. AGE_MAX is for those alone.
 
   --key TEXT   tells files apart that have equal lines in equal places; the name of the file, without .gz, if left out
 
@@ -46,13 +46,17 @@ export async function importFile(config: Config, args: readonly string[]): Promi
   const store = openStore(opened, { ...config, writeTimeoutMs }, observe);
   const idOf = importedIds(key);
   const now = () => Date.now() / 1000;
+  const arriving = createSummarySchemas({ ...config, now });
+  // What was exported was judged when it arrived, and is older now.
+  const exported = createSummarySchemas({ ...config, now, ageMaxSeconds: undefined });
   const progress = createProgress(process.stderr);
   const begun = performance.now();
   const outcome = await receiveNdjson(source.bytes, {
     store,
-    schemas: createSummarySchemas({ now, retentionSeconds: config.retentionSeconds }),
+    schemas: arriving,
+    schemasOf: (item) => (isExportedId(givenId(item)) ? exported : arriving),
     now,
-    idOf: (content, position, item) => idOf(content, position, (item as { id?: unknown }).id),
+    idOf: (content, position, item) => idOf(content, position, givenId(item)),
     isRepeatable: true,
     splitter: source.splitter,
     signal: stopping.signal,
@@ -65,6 +69,10 @@ export async function importFile(config: Config, args: readonly string[]): Promi
   for (const line of describeDown(opened)) process.stderr.write(`${line}\n`);
   await opened.close();
   if (outcome.refused > 0 || outcome.failure) process.exitCode = 1;
+}
+
+function givenId(item: unknown): unknown {
+  return typeof item === 'object' && item !== null && 'id' in item ? item.id : undefined;
 }
 
 function parse(args: readonly string[]): { file: string; key: string } {

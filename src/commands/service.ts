@@ -55,7 +55,7 @@ export interface Service {
 /** Wires the service to its databases. It does not listen yet. */
 export function createService({ config, opened, observe, metrics }: ServiceOptions): Service {
   const { databases } = opened;
-  const { writeAcks, retentionSeconds, bodyBytesMax } = config;
+  const { writeAcks, retentionSeconds, ageMaxSeconds, bodyBytesMax } = config;
   const telemetry = createTelemetry(databases.map(({ name }) => name));
   const graceEnd = new AbortController();
   const store = openStore(opened, config, observe, graceEnd.signal);
@@ -73,6 +73,7 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
     now: () => Date.now() / 1000,
     bodyBytesMax,
     retentionSeconds,
+    ageMaxSeconds,
     readsMax: splitPool(config.poolSizeMax).read,
     readWaitMs: config.readTimeoutMs,
     tokens: config.tokens,

@@ -6,8 +6,8 @@
  * whether a process id of before a crash, a reboot or a restart of a container still means the same process.
  *
  * Node itself locks no files. Its SQLite does, with fcntl(2), on Linux and macOS: an exclusive transaction on an empty
- * database holds the lock and writes nothing. The file stays when the lock is given back; to remove it would let one
- * process lock the old file and another one a new file of the same name.
+ * database holds the lock and writes nothing, not even a journal. The file stays when the lock is given back. If it were
+ * removed, one process could lock the old file and another one a new file of the same name.
  *
  * Refused alternative: a file with the id of the process. To take over that of a dead process is a race, and containers
  * that share a folder do not see each other's processes.
@@ -31,7 +31,7 @@ const busy = 5;
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const lock = ask(folder, 'begin exclusive', waitMs);
+  const lock = ask(folder, 'pragma journal_mode = memory; begin exclusive', waitMs);
   if (lock === undefined) {
     const pid = await readFile(pidFileIn(folder), 'utf8').catch(() => '');
     const holder = pid === '' ? '' : `, process ${pid},`;

@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { accepts } from 'hono/accepts';
 import { Failure } from '../domain/failure.ts';
 import type { Store } from '../domain/store.ts';
+import type { TimeLimits } from '../domain/taken-times.ts';
 import { type BodyLimits, readJson } from './body.ts';
 import { addBulkRoute, ndjsonAnswer, ndjsonBody, ndjsonType } from './bulk-route.ts';
 import { completenessHeaders, describeOutcomes, headersOf } from './completeness.ts';
@@ -17,13 +18,11 @@ import { metricsAnswer, namesMax, renderMetrics } from './views/metrics.ts';
 import { csvType, renderMetricsCsv } from './views/metrics-csv.ts';
 import { checkRange, createReadQuery, onlyThese, type ReadQuery } from './views/read-query.ts';
 
-export interface MetricsRoutesOptions {
+export interface MetricsRoutesOptions extends TimeLimits {
   readonly store: Store;
   /** Unix seconds. */
   readonly now: () => number;
   readonly bodyLimits: BodyLimits;
-  /** Undefined: kept for ever. */
-  readonly retentionSeconds: number | undefined;
   /**
    * Ends bulk loads, which may take longer than a service that stops can wait, and reads that wait their turn, with the
    * Failure that is its reason.
@@ -67,8 +66,9 @@ const csvDescription =
   'of each value, a line for each name and bucket. A name that a spreadsheet would ' +
   'take for a formula has an apostrophe before it.';
 
-function addWrite(app: OpenAPIHono, { store, now, bodyLimits, retentionSeconds }: MetricsRoutesOptions): void {
-  const schemas = createSummarySchemas({ now, retentionSeconds });
+function addWrite(app: OpenAPIHono, options: MetricsRoutesOptions): void {
+  const { store, now, bodyLimits } = options;
+  const schemas = createSummarySchemas(options);
   const one = z.union([schemas.summary, schemas.point]);
 
   app.openAPIRegistry.registerPath({

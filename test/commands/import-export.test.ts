@@ -114,7 +114,7 @@ describe('import', () => {
     const { code, stderr } = await runToEnd(['import', '-'], urls, { input });
     expect(code).toBe(1);
     expect(stderr).toMatch(/^line 2: is not JSON$/m);
-    expect(stderr).toMatch(/^line 4: bucket: is more than 10 years ago \(and 8 more\)$/m);
+    expect(stderr).toMatch(/^line 4: count: missing.* \(and 7 more\)$/m);
     expect(stderr).toMatch(/^line 5: bucket: missing; .*needs its bucket$/m);
     expect(stderr).toMatch(/^stored 2 summaries.*; refused 3 lines$/m);
     expect(await countIn(urls[0])).toBe(2);

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -62,6 +62,7 @@ test('of several processes that ask for a folder in one instant exactly one gets
     const winner = all[answers.indexOf('got it')];
     const refusal = `another m2pg, process ${winner?.child.pid}, runs on the databases in ${folder}; stop it, or use another folder`;
     expect(answers.toSorted()).toEqual([...Array(contenders - 1).fill(refusal), 'got it'].toSorted());
+    expect((await readdir(folder)).toSorted()).toEqual(['m2pg.lock', 'm2pg.pid']);
   }
 });
 

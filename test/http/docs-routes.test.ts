@@ -111,7 +111,10 @@ describe('/openapi.json', () => {
     const limits = { type: 'number', minimum: -1e300, maximum: 1e300 };
     expect(summary?.properties).toMatchObject({
       name: { type: 'string', minLength: 1, maxLength: 255 },
-      bucket: { anyOf: [{ type: 'number' }, { type: 'string' }], description: expect.stringContaining('10 years') },
+      bucket: {
+        anyOf: [{ type: 'number' }, { type: 'string' }],
+        description: expect.stringContaining('Not before 1970'),
+      },
       ...Object.fromEntries(statisticNames.map((statistic) => [statistic, limits])),
       count: { type: 'number', minimum: 0, maximum: 2 ** 53 },
     });

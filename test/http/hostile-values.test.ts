@@ -29,7 +29,7 @@ describe('a summary is refused, whichever way it comes, with', () => {
     ['the year 300000', 'bucket', '"300000-01-01T00:00:00Z"', /expected Unix seconds/],
     ['the year 300000 in seconds', 'bucket', '9404640000000', /ahead/],
     ['the year +012012', 'bucket', '"+012012-12-11T05:12:00Z"', /expected Unix seconds/],
-    ['a time before 1970', 'bucket', '-1355202720', /10 years ago/],
+    ['a time before 1970', 'bucket', '-1355202720', /before 1970/],
     ['the 30th of February', 'bucket', '"2012-02-30T00:00:00Z"', /expected Unix seconds/],
     ['seconds in Arabic digits', 'bucket', '"١٣٥٥٢٠٢٧٢٠"', /expected Unix seconds/],
     ['seconds in hexadecimal', 'bucket', '"0x50c6bf20"', /expected Unix seconds/],

@@ -13,6 +13,7 @@ import type { Content, Summary } from '../../domain/summary.ts';
 import { type BulkProgress, createBulkWriter } from './bulk-writer.ts';
 import { createLineSplitter, type Line, type Splitter } from './line-splitter.ts';
 import { parseSummary, type ReceiveOptions } from './metrics.ts';
+import type { SummarySchemas } from './summary-schema.ts';
 
 /** A transaction of a few milliseconds; larger ones gain nothing more. */
 const batchMax = 5_000;
@@ -39,6 +40,8 @@ export interface NdjsonOptions extends ReceiveOptions {
   readonly store: Store;
   /** The id of a summary; `item` is what its line holds. */
   readonly idOf: (content: Content, position: number, item: unknown) => string;
+  /** The schemas for an item, where they differ; else `schemas`. */
+  readonly schemasOf?: (item: unknown) => SummarySchemas;
   /** Its ids come from what is in it, so that the same load can be repeated. */
   readonly isRepeatable: boolean;
   /** Undefined: the source may be silent for as long as it likes. */
@@ -125,7 +128,8 @@ function createLineReader({ idOf, isRepeatable, splitter = createLineSplitter(),
     if (refused <= refusalsListedMax) refusals.push({ line: lastLine, ...(path !== '' && { path }), message });
   };
   const readItem = (item: unknown, text: string) => {
-    const { content, found } = parseSummary(item, options, isRepeatable);
+    const { schemas, schemasOf = () => schemas, now } = options;
+    const { content, found } = parseSummary(item, { schemas: schemasOf(item), now }, isRepeatable);
     if (content) batch.push(Object.freeze({ id: idOf(content, lastLine - 1, item), ...content }));
     // One whose only fault is its time is a summary all the same: a file may begin with years that are not kept any more.
     if (found.every(({ path }) => path === 'bucket')) waste.noteSummary(text);

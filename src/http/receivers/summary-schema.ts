@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { aheadSecondsMax, instantSpellings, millisecondsHint, parseInstant } from '../../domain/instant.ts';
+import { instantSpellings, millisecondsHint, parseInstant } from '../../domain/instant.ts';
 import { binsOf, sketchOf } from '../../domain/sketch.ts';
 import { fitSketch, type SentSketch } from '../../domain/sketch-fit.ts';
 import { type SketchFromProto, sketchFromProto, sketchToProto } from '../../domain/sketch-proto.ts';
@@ -12,15 +12,13 @@ import {
   storedNameProblem,
   unitsBytesMax,
 } from '../../domain/summary.ts';
+import { type TimeLimits, timeProblem } from '../../domain/taken-times.ts';
 
 /** Beyond it, sums of a few values leave the range of double precision and the read would fail. */
 const magnitudeMax = 1e300;
 
 /** Beyond it, whole numbers are no longer exact. */
 const countMax = 2 ** 53;
-
-/** Older data is a mistake of a clock or a unit; every week that holds any is a partition. */
-const ageSecondsMax = 10 * 365.25 * 86_400;
 
 const expected = 'expected a finite number';
 
@@ -151,24 +149,14 @@ function toContent({ sketch: sent, units: known, ...statistics }: Sent, context:
   return { ...statistics, ...fitted, ...(known && { units: known }) };
 }
 
-export interface SummarySchemaOptions {
+export interface SummarySchemaOptions extends TimeLimits {
   /** Unix seconds. */
   readonly now: () => number;
-  /** Undefined: kept for ever. */
-  readonly retentionSeconds: number | undefined;
 }
 
 /** The schemas of what `POST /metrics` takes. They validate it, and the OpenAPI document is generated from them. */
-export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOptions) {
-  const problemOf = (bucket: number): string | undefined => {
-    const ageSeconds = now() - bucket;
-    if (ageSeconds < -aheadSecondsMax) return 'is more than 1 hour ahead';
-    if (ageSeconds > ageSecondsMax) return 'is more than 10 years ago';
-    if (retentionSeconds !== undefined && ageSeconds > retentionSeconds) {
-      return `is older than RETENTION keeps (${retentionSeconds / 86_400} days)`;
-    }
-    return undefined;
-  };
+export function createSummarySchemas({ now, ...limits }: SummarySchemaOptions) {
+  const problemOf = (bucket: number) => timeProblem(bucket, now(), limits);
 
   const bucket = z
     .union([z.number(), z.string()], {
@@ -183,7 +171,7 @@ export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOpt
       return z.NEVER;
     })
     .openapi({
-      description: `Start of the period, as ${instantSpellings}. Not before 10 years ago, not over 1 hour ahead.`,
+      description: `Start of the period, as ${instantSpellings}. Not before 1970, nor older than AGE_MAX and RETENTION where those are set, nor over 1 hour ahead.`,
       example: Math.floor(now() / 60) * 60,
     });
 

@@ -23,7 +23,7 @@ const workAtOnce = 1_000;
 /** Enough to see what is wrong. */
 const brokenListed = 10;
 
-/** A clock that stands before was never set. */
+/** A clock that stands before was never set: the line is of now, as one without a time is. This is no limit of age. */
 const earliest = Date.UTC(2000) / 1000;
 
 export interface ReceiveLogsOptions extends Prefixes {
@@ -34,7 +34,7 @@ export interface ReceiveLogsOptions extends Prefixes {
   /** Unix seconds. */
   readonly now: number;
   readonly unitsOf: SeriesUnits;
-  /** Older data is passed over: it would be dropped at once. Unix seconds. */
+  /** Older values are not taken, and count as broken. Unix seconds. */
   readonly oldest: number;
 }
 
@@ -91,8 +91,9 @@ export async function receiveLogs(body: Uint8Array, options: ReceiveLogsOptions)
     said.update(`\n${line.time} ${line.procid} ${line.message}`);
     for (const found of valuesOf(line, options)) {
       work += 1;
-      if ('problem' in found) noteBroken(found);
-      else values += gather(gathered, found, line, options);
+      const problem = gather(gathered, found, line, options);
+      if (problem) noteBroken(problem);
+      else values += 1;
     }
     if (work < workAtOnce) continue;
     work = 0;
@@ -104,17 +105,19 @@ export async function receiveLogs(body: Uint8Array, options: ReceiveLogsOptions)
   return { summaries, lines, values: values - refused.length, dropped, broken, brokenFirst };
 }
 
-/** @returns How many values were added: none of what is too old. */
+/** Adds a value. @returns Why it is not added: it is broken, or too old. */
 function gather(
   gathered: Map<string, Gathered>,
-  { kind, name, value, units }: Value,
+  found: Value | BrokenPair,
   line: LogLine,
   { resolution, now, oldest }: ReceiveLogsOptions,
-): number {
+): BrokenPair | undefined {
+  if ('problem' in found) return found;
+  const { kind, name, value, units } = found;
   const logged = timeOf(line, now);
   const time = logged ?? now;
   const bucket = Math.floor(time / resolution) * resolution;
-  if (bucket < oldest) return 0;
+  if (bucket < oldest) return { problem: 'is older than RETENTION or AGE_MAX allow', text: `${name} at ${line.time}` };
   // No name holds a NUL.
   const key = `${kind}\0${bucket}\0${name}`;
   const known = gathered.get(key) ?? { kind, name, bucket, measured: [], time: bucket };
@@ -125,7 +128,7 @@ function gather(
   }
   known.measured.push({ value, units });
   if (logged !== undefined) known.time = Math.max(known.time, logged);
-  return 1;
+  return undefined;
 }
 
 /** When a line was logged, Unix seconds; undefined where it does not say, or says what cannot be. */
