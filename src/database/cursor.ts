@@ -1,29 +1,29 @@
 /**
- * Rows of a statement, fetched by and by, for as long as somebody asks for them.
+ * The rows of a statement, fetched page by page, for as long as they are asked for.
  *
- * How long that takes is for the client of an answer to decide, which is cut off when it takes too little of it (`server.ts`): no
- * time limit here ends what goes on. The price is paid by the database. As long as the cursor is open, vacuum removes no row that has
- * died since its begin, a connection for reads is taken, and a week can neither be packed nor dropped, which is tried again
- * later. To read all at once into memory, or into a file, would cost more in most cases.
+ * The client of an answer decides how long that takes: `server.ts` cuts off clients that take too little, and nothing here limits
+ * the total time. The trade: while a cursor is open, vacuum keeps every row that was deleted since it was opened, a connection
+ * for reads is in use, and weeks are neither packed nor dropped (both are tried again later). The alternative, to
+ * read everything into memory or a file first, is not bounded at all, or needs a disk.
  */
 import type { PoolClient } from 'pg';
 import type { ConnectionPool } from './connection-pool.ts';
 import type { Statement } from './pools.ts';
 import { isReportedByServer } from './sqlstate.ts';
 
-/** When a cursor is let go of although nobody has closed it. */
+/** When a cursor ends although nobody has closed it. */
 export interface CursorTimes {
-  /** Nobody asks for more rows: whoever did is gone, and has not closed it. */
+  /** After this time without a read, we close it: the reader is gone without closing it. */
   readonly idleMs: number;
-  /** While nobody asks, we tell the server and everything between that we are there. */
+  /** Between reads we send a query this often, so that neither the server nor the network in between takes us for gone. */
   readonly callEveryMs: number;
-  /** The server hears nothing of us. */
+  /** After this time without a query, the server closes it. */
   readonly silentMs: number;
 }
 
 /**
- * A client that takes its answer at the least speed takes half an hour for as much as is held of it: some 50,000 groups with
- * twenty percentiles each. Ways through a network forget a connection that says nothing after a few minutes, some after one.
+ * The slowest client that is not cut off takes half an hour for what the service may hold of an answer: some 50,000 groups with
+ * twenty percentiles each. Networks drop silent connections after some minutes, a few of them after one.
  */
 const usualTimes: CursorTimes = { idleMs: 30 * 60_000, callEveryMs: 20_000, silentMs: 60_000 };
 

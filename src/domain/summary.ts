@@ -31,24 +31,24 @@ export const nameBytesMax = 255;
 export const unitsBytesMax = 32;
 
 /**
- * Characters by which text is shown as other than it is: controls (Cc), line and paragraph separators (Zl, Zp), and those that
- * change the direction of what follows (Bidi_Control: U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069). Others that
- * cannot be seen, such as joiners, are part of how some scripts are written.
+ * Characters that make text look different from what it is: controls (Cc), line and paragraph separators (Zl, Zp), and
+ * bidirectional controls (Bidi_Control: U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069). Other invisible characters,
+ * such as joiners, are allowed: some scripts need them.
  */
 const misleading = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 
-/** What is said of text that holds one of them. */
+/** The message about text that holds one of them. */
 const misleadingProblem =
   'must not hold control characters, line separators or characters that change the direction of writing';
 
-/** What is wrong with a name that may have been stored by any version, or undefined. */
+/** Says what is wrong with a name that may be stored already, by any version; undefined: nothing. */
 export function storedNameProblem(name: string): string | undefined {
   if (name === '' || Buffer.byteLength(name) > nameBytesMax) return `expected 1 to ${nameBytesMax} bytes of UTF-8`;
   if (!name.isWellFormed()) return 'must be well-formed Unicode, without lone surrogates';
   return /\p{Cc}/u.test(name) ? 'must not hold control characters' : undefined;
 }
 
-/** What is wrong with the name of a metric that is to be stored, or undefined. */
+/** Says what is wrong with the name of a metric that is to be stored; undefined: nothing. */
 export function nameProblem(name: string): string | undefined {
   return storedNameProblem(name) ?? (misleading.test(name) ? misleadingProblem : undefined);
 }

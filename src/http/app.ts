@@ -90,7 +90,7 @@ export function createApp({
   return app;
 }
 
-/** What zod found wrong, with its place: of parameters that are unknown, each. */
+/** The problems of a zod issue, each with its path. Unknown parameters are one issue, but one problem each. */
 function problemsOf(issue: z.core.$ZodIssue): Problem[] {
   const { path, message } = issue;
   if (issue.code !== 'unrecognized_keys') return [{ path: path.join('.'), message }];

@@ -11,13 +11,13 @@ export interface Asset {
   readonly etag: string;
 }
 
-/** Compresses it, once and as small as it gets. */
+/** Creates an asset, and compresses it once, at the highest level. */
 export function createAsset(bytes: Buffer<ArrayBuffer>, headers: Readonly<Record<string, string>>): Asset {
   const etag = `"${hash('sha256', bytes, 'base64url').slice(0, 22)}"`;
   return { bytes, compressed: gzipSync(bytes, { level: 9 }), headers, etag };
 }
 
-/** Each is made when it is first asked for, and kept: all together they are small. */
+/** Creates a cache: each asset is made at the first request for it and kept. Together they are small. */
 export function createAssets(): (key: string, make: () => Asset) => Asset {
   const assets = new Map<string, Asset>();
   return (key, make) => {
@@ -27,7 +27,7 @@ export function createAssets(): (key: string, make: () => Asset) => Asset {
   };
 }
 
-/** Answers with an asset, compressed if the client takes that, or with 304 if it has it already. */
+/** Answers with an asset, compressed if the client accepts gzip, or with 304 if the client has it already. */
 export function answerAsset(c: Context, { bytes, compressed, headers, etag }: Asset): Response {
   c.header('Vary', 'Accept-Encoding', { append: true });
   if (c.req.header('If-None-Match')?.includes(etag)) {

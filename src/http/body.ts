@@ -9,10 +9,10 @@ const chunkBytes = 64 * 1_024;
 /** Of a short body, which fills no such chunk: most make less than this of a byte. */
 const chunkBytesPerByte = 16;
 
-/** Of the members of a gzip body, on average, where they are many: they are made by one compressor, which makes one as a rule. */
+/** Least average size of the members of a gzip body that has many. A compressor usually makes one. */
 const memberOfBodyBytesMin = 1_024;
 
-/** And of a bulk load: files may have been put one after another, of a summary each. */
+/** The same for a bulk load, which may be a concatenation of files with one summary each. */
 const memberOfLoadBytesMin = 64;
 
 /** Holds no state between bodies; making one costs more than to decode a summary. */

@@ -8,8 +8,8 @@ export const completenessHeaders = z.object({
 });
 
 /**
- * The headers of an answer that say who contributed to it, and that it holds for this moment only. They are given to the answer
- * when it is made and not noted before: an error would have them, too, if there is none in the end.
+ * The headers that say which databases contributed to an answer, and that it must not be cached. Set them on the answer itself, not
+ * on the context beforehand: a later error would carry them, too.
  */
 export function headersOf(found: Completeness): Record<string, string> {
   return {

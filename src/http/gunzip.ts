@@ -1,26 +1,27 @@
 /**
- * gzip (RFC 1952), decompressed as it comes, and what follows it passed over, as gzip itself does.
+ * Decompresses gzip (RFC 1952) as it arrives, and ignores bytes after the last member, as the program gzip does.
  *
- * Node's own takes all that follows a member for the next one, but for zeros, and loses what it has just decompressed when it is
- * none. Some clients end a body with CRLF, and tapes and some tools fill up blocks. So the members are told apart here:
+ * Node's Gunzip takes any bytes after a member for the next member, unless they are zeros. When they are not one, it fails and
+ * drops what it has just decompressed. But some clients end a body with CRLF, and some tools pad files. So this module separates
+ * the members itself:
  *
- * 1. What begins with 1f 8b is a member: skip its header.
- * 2. Decompress its data; Node stops where they end, and tells how many bytes it has taken.
- * 3. Compare the sum and the length that follow. Go to 1.
- * 4. What begins otherwise, and is not the first, ends it all.
+ * 1. Bytes that begin with 1f 8b are a member: skip its header.
+ * 2. Decompress its data with InflateRaw, which stops at their end and tells how many bytes it has taken.
+ * 3. Check the checksum and the length that follow. Go to 1.
+ * 4. Any other bytes after the first member end the input.
  */
 import { crc32, createInflateRaw, type InflateRaw } from 'node:zlib';
 import { Failure } from '../domain/failure.ts';
 
-/** Of so many nobody asks how much they hold. Each costs 40 µs of a processor, however little that is. */
+/** A body may have this many members of any size. Each costs 40 µs of processor time, even an empty one. */
 const membersMin = 1_000;
 
 const [hasHeaderSum, hasExtra, hasName, hasComment, reserved] = [0x02, 0x04, 0x08, 0x10, 0xe0];
 
 export interface GunzipOptions {
-  /** Decompressed at once. */
+  /** The size of the chunks of decompressed bytes. */
   readonly chunkSize: number;
-  /** What a member holds at least, on average, where there are many. */
+  /** Beyond the first thousand, members must hold this many bytes on average. */
   readonly memberBytesMin: number;
 }
 
@@ -46,7 +47,7 @@ export async function* gunzip(
       if (trailer.readUInt32LE(0) !== sum || trailer.readUInt32LE(4) !== length % 2 ** 32) throw notGzip('sums differ');
     }
   } finally {
-    // Not waited for: a sender who has stopped to send would hold up whoever has had enough.
+    // Not awaited: that would wait for the next bytes of a sender that may be silent.
     input.close().catch(() => undefined);
   }
 }
@@ -62,7 +63,7 @@ function endedEarly(cause?: unknown): Failure {
 async function isMember(input: Input, isFirst: boolean): Promise<boolean> {
   const [first, second] = await input.peek(2);
   if (first === 0x1f && second === 0x8b) return true;
-  // One that was cut off after its first byte.
+  // A member that was cut off after its first byte.
   if (first === 0x1f && second === undefined) throw endedEarly();
   if (isFirst) throw notGzip('no member');
   return false;
@@ -81,11 +82,11 @@ async function skipHeader(input: Input): Promise<void> {
   if (flags & hasHeaderSum) await input.take(2);
 }
 
-/** The data of one member. */
+/** Decompresses the data of one member. */
 async function* inflate(input: Input, chunkSize: number): AsyncGenerator<Buffer> {
   const inflater = createInflateRaw({ chunkSize });
   const fed = feed(inflater, input);
-  // It reaches whoever reads, too.
+  // The reader gets the error as well.
   fed.catch((error) => inflater.destroy(error));
   try {
     yield* inflater;
@@ -105,7 +106,7 @@ function isZlibError(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
 
-/** Gives it what it takes, up to the end of its data, and the rest back to the input. */
+/** Feeds the input to the inflater until the data of the member end, and puts the remaining bytes back. */
 async function feed(inflater: InflateRaw, input: Input): Promise<void> {
   for (let given = 0; ; ) {
     const chunk = await input.next();
@@ -124,15 +125,15 @@ async function feed(inflater: InflateRaw, input: Input): Promise<void> {
   }
 }
 
-/** Bytes that can be looked at before they are taken. */
+/** A stream of bytes with lookahead. */
 interface Input {
-  /** Fewer at the end. */
+  /** The next bytes, which stay in the input. Fewer at its end. */
   peek(bytes: number): Promise<Buffer>;
   /** @throws Failure when there are fewer. */
   take(bytes: number): Promise<Buffer>;
-  /** What ends with a zero. */
+  /** Skips a text that ends with a zero byte. */
   skipText(): Promise<void>;
-  /** As many as are at hand; undefined: it is over. */
+  /** The next chunk, of any size; undefined at the end. */
   next(): Promise<Buffer | undefined>;
   giveBack(bytes: Buffer): void;
   close(): Promise<unknown>;

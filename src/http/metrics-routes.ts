@@ -171,7 +171,7 @@ function addRead(app: OpenAPIHono, options: MetricsRoutesOptions & { readonly ga
     const completeness = headersOf(found);
     if (partial === 'refuse' && !found.complete) {
       await close();
-      // Of what was asked for, and why it is refused.
+      // They tell why it is refused.
       for (const [name, value] of Object.entries(completeness)) c.header(name, value);
       throw new Failure('incomplete', `the answer would be incomplete: ${describeOutcomes(found)}`);
     }

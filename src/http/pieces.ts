@@ -5,14 +5,14 @@ import { acceptsGzip, gzipBytesMin, gzipPieces, gzipWhole } from './gzip.ts';
 /** An answer of no more text than this is sent at once, with its length. */
 const wholeCharactersMax = 1_000_000;
 
-/** Of an answer that is made slowly, what there is by then is sent. */
+/** A slow answer is sent from then on, however little there is of it. */
 const heldMsMax = 5_000;
 
 /** What goes out at once of a longer one: a stream costs so much each time that less would be felt. */
 const pieceBytesMin = 262_144;
 
 export interface PiecesOptions {
-  /** Of the answer; a failure before anything of it is sent has none of them. */
+  /** Headers of the answer. A failure before anything is sent does not get them. */
   readonly headers: Readonly<Record<string, string>>;
   /** Called in the end, whatever the end is. */
   readonly close: () => Promise<void>;
@@ -21,8 +21,8 @@ export interface PiecesOptions {
 /**
  * Answers 200 with text that is made part by part: a short one with its length; a long one as it is taken by the client, so
  * that no more than a piece or two wait in memory. When making it fails in the middle the connection is cut off, by which
- * every client knows that something is missing. To HEAD it answers without any. Clients that take gzip get it, made by one
- * compressor while the answer is open, so that there are no more of those than answers.
+ * every client knows that something is missing. To HEAD it answers without any. Clients that accept gzip get it: one compressor
+ * for each open answer, so that the limit on answers limits compressors as well.
  *
  * @param parts Of some kilobytes each: longer ones grow old before they are sent, and their garbage is collected late.
  * @throws what making the first million characters raises.
@@ -58,7 +58,7 @@ export async function answerInPieces(
   }
 }
 
-/** What is made before anything is sent. */
+/** Reads the text that is held back before anything is sent. */
 async function readBeginning(parts: AsyncGenerator<string>): Promise<{ text: string; isWhole: boolean }> {
   const begun = performance.now();
   const beginning: string[] = [];
@@ -71,7 +71,7 @@ async function readBeginning(parts: AsyncGenerator<string>): Promise<{ text: str
   return { text: beginning.join(''), isWhole: false };
 }
 
-/** The beginning, then what is made when it is asked for. */
+/** Yields the beginning, then the rest as it is asked for. */
 async function* gatherPieces(beginning: string, parts: AsyncGenerator<string>): AsyncGenerator<Uint8Array> {
   yield Buffer.from(beginning);
   for (let piece = await nextPiece(parts); piece.length > 0; piece = await nextPiece(parts)) yield piece;
@@ -105,7 +105,7 @@ function toStream(
       await close();
     },
     async cancel() {
-      // The compressor, if there is one, is let go of as well; a page that is being made is not waited for.
+      // Frees the compressor as well. Not awaited: a page may still be on its way.
       pieces.return?.().catch(() => undefined);
       await close();
     },

@@ -18,7 +18,7 @@ const defaultConnectionsMax = 1_000;
 
 /**
  * What an answer must be taken at, but for as long as a request may take: a streamed one holds a cursor, and the turn of
- * another read. A slow phone takes three times as much. Who takes so much may go on for ever.
+ * another read. A slow phone takes three times as much. A client that takes this much is never cut off.
  */
 const takenBytesPerMsMin = 32;
 
@@ -63,8 +63,8 @@ export async function serveHttp(
     requireHostHeader: false,
   };
   const server = createServer(options, listenerOf(app));
-  // A client that has ended its half of a connection, as `nc -N` does after its request, still wants the answer. Node then ends
-  // ours after the last answer or, when there is none to come, at once. It knows this property and does not document it.
+  // A client that closes its sending side after the request, as `nc -N` does, still wants the answer. With this property, which
+  // Node does not document, it closes the connection after the last answer or, when no request is in progress, at once.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.maxConnections = connectionsMax;
   await new Promise<void>((resolve, reject) => {
@@ -103,8 +103,9 @@ interface Connection {
   /** Bytes that have gone out, at the last look. */
   takenBytes: number;
   /**
-   * How long answers have waited for the client, less what it has taken since; below zero: it was faster. The system takes a
-   * megabyte or more at once, and then none until the client has taken most of that.
+   * How long answers have waited for the client, minus the time that the bytes it has taken are worth. Negative: it was
+   * faster than it must be. That is credit, which it needs, since the system takes a megabyte or more at once and then nothing
+   * for a while.
    */
   owedMs: number;
 }

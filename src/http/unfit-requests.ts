@@ -43,7 +43,7 @@ export function listenerOf(app: OpenAPIHono): RequestListener {
   const listener = getRequestListener(app.fetch, {
     // HTTP/1.0 has no Host header; some health checks still speak it.
     hostname: 'localhost',
-    // The app answers all errors of its own. What is no URL is found out before it is asked.
+    // Called for an invalid URL only: the app answers all other errors itself.
     errorHandler: () => {
       if (asking) refused.add(asking);
       const { status, headers, body } = answerOf(badTarget);
@@ -51,7 +51,7 @@ export function listenerOf(app: OpenAPIHono): RequestListener {
     },
   });
   return (request, response) => {
-    // It follows one that was refused, by which the connection is over.
+    // A refused request before it ends the connection.
     if (refused.has(request.socket)) return;
     const refusal = refusalOf(request);
     if (refusal !== undefined) {
@@ -64,10 +64,10 @@ export function listenerOf(app: OpenAPIHono): RequestListener {
   };
 }
 
-/** A host by RFC 3986: a name, an IPv4 address or, in brackets, an IPv6 address; then a port. Empty: that of no host at all. */
+/** A host by RFC 3986, a name, an IPv4 address or an IPv6 address in brackets, and maybe a port. RFC 9112 allows an empty Host. */
 const host = /^(\[[\da-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?$/i;
 
-/** What Node lets through although RFC 9112 does not: a proxy in front may have understood something else. */
+/** Refuses what Node accepts although RFC 9112 forbids it: a proxy in front may have understood it in another way. */
 function refusalOf({ rawHeaders, headers, httpVersion }: IncomingMessage): Refusal | undefined {
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return badVersion;
   const coding = headers['transfer-encoding'];

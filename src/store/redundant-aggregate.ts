@@ -7,8 +7,8 @@
  *
  * The beginning of the answer is read before anything is said about it: `groupsHeldMin` groups or, of a smaller answer,
  * all of it, unless that takes longer than `heldMsMax`. A database that fails until then is left out, as if it had not
- * answered at all, and the read goes on with the others. What was merged with its summaries stays: they are stored, whoever
- * else has them. A database that fails later was already said to contribute: then the whole answer fails rather than be
+ * answered at all, and the read goes on with the others. What was already merged from it stays: its summaries are
+ * stored, even if no other database has them. A database that fails later was already said to contribute: then the whole answer fails rather than be
  * silently less.
  *
  * For its first page a database is asked for no longer than READ_TIMEOUT_MS in all, however often; then so long for each
@@ -33,10 +33,10 @@ import { mergeRowsInto } from './merge-rows.ts';
 import { reconcileGroups } from './reconcile-groups.ts';
 import { unionById } from './union-by-id.ts';
 
-/** More text than what the views hold back of an answer, in either format: nothing of it has left when they have so many. */
+/** This is more text, in either format, than the HTTP service holds back: until there are so many, nothing has been sent. */
 const groupsHeldMin = 32_000;
 
-/** Routers, that of Heroku among them, give a request up of whose answer nothing has come after 30 s. */
+/** Routers such as Heroku's give up on a request after 30 s without a byte of its answer. */
 const heldMsMax = 20_000;
 
 /** What one database has given and is yet to give. */
@@ -61,7 +61,7 @@ interface Reading {
   sources: readonly Source[];
   /** Those that do not, and why. */
   readonly failed: Map<string, Failure>;
-  /** Whether it has been said who contributes: from then on none of them may fail. */
+  /** Whether the caller knows who contributes: from then on none of them may fail. */
   isSaid: boolean;
 }
 
@@ -111,7 +111,7 @@ function hasMore({ sources }: Reading): boolean {
 }
 
 /**
- * The pages that are read before anything is said.
+ * Reads the pages that are held back until it is said who contributes.
  *
  * @param spent What the first page has cost so far.
  */
@@ -140,7 +140,7 @@ async function* allPages(held: (readonly SeriesGroups[])[], reading: Reading): A
   }
 }
 
-/** What the databases know next, with what each has at hand or, having nothing, fetches. */
+/** The next page that all databases agree on. Fetches from those that have nothing at hand. */
 async function nextPage(reading: Reading, spent?: Spent): Promise<readonly SeriesGroups[]> {
   await fetchPages(reading);
   let copies = takeAligned(reading.sources);
@@ -152,13 +152,13 @@ async function nextPage(reading: Reading, spent?: Spent): Promise<readonly Serie
   }
 }
 
-/** @throws Failure when that cannot be said any more, or none is left. */
+/** @throws Failure when it was already said that they contribute, or when none is left. */
 function leaveOut(failed: ReadonlyMap<string, Failure>, reading: Reading): void {
   const [[name, failure] = []] = failed;
   if (failure === undefined) return;
   if (reading.isSaid) throw new Failure('incomplete', `${name} failed in the middle of the answer`, { cause: failure });
   for (const { database, close } of reading.sources) {
-    // Its connection is not to be kept until the others have given all of theirs.
+    // Frees its connection now, not when the whole answer has been read.
     if (failed.has(database.name)) close().catch(ignore);
   }
   for (const [database, reason] of failed) reading.failed.set(database, reason);
@@ -175,7 +175,7 @@ async function fetchPages(reading: Reading): Promise<void> {
     empty.map(async (source) => {
       try {
         const next = source.pages.next();
-        // What is being sent has the whole time that a service that stops gives it.
+        // An answer that is being sent may go on until the service has stopped.
         const waitsToTheEnd = reading.isSaid || stopping?.aborted;
         const { value, done } = await withTimeout(waitsToTheEnd ? next : untilStopping(next, stopping), readTimeoutMs);
         source.isAtEnd = done === true;

@@ -40,7 +40,7 @@ const statistic = z
   .min(-magnitudeMax, { error: `magnitude must be at most ${magnitudeMax}` })
   .max(magnitudeMax, { error: `magnitude must be at most ${magnitudeMax}` });
 
-/** A string with what may be wrong with it, as a name. */
+/** A string that is checked as a name. */
 function nameSchema(problemOf: (name: string) => string | undefined) {
   return z
     .string({ error: (issue) => (issue.input === undefined ? 'missing; expected a string' : 'expected a string') })
@@ -59,7 +59,7 @@ export const metricName = nameSchema(nameProblem).openapi({
   maxLength: nameBytesMax,
 });
 
-/** The name of a metric that is there, whatever version has accepted it. */
+/** The name of a metric that may be stored already, accepted by any version. */
 export const storedName = nameSchema(storedNameProblem).openapi({ minLength: 1, maxLength: nameBytesMax });
 
 /** Undefined: the schema is to decide. */

@@ -55,7 +55,7 @@ export function createTimeBound(now: () => number, spelling: () => string) {
     });
 }
 
-/** A query with these parameters and no others: what one that is unknown was meant to say would be passed over. */
+/** A query with these parameters and no others. Ignoring an unknown one would answer another question than was asked. */
 export function onlyThese<Shape extends z.ZodRawShape>(shape: Shape) {
   const known = Object.keys(shape).join(', ');
   const error = ({ code }: { readonly code: string }) =>
