@@ -124,8 +124,8 @@ export interface Store {
   /** Finds names, not summaries: the cost grows with the names that match and the weeks that are kept. Rejects as `select` does. */
   names(query: NamesQuery): Promise<Names>;
   /**
-   * The units of series, by name; series that have none, or that are not known, are left out. One database's answer is enough:
-   * it is a hint, soon and not complete. Rejects with a Failure when no database answers.
+   * The units of series, by name; series that have none, or that no database knows which has answered, are left out. Rejects with
+   * a Failure when no database answers.
    */
   units(names: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** Waits for the writes that are still under way. The caller bounds the wait. */

@@ -1,12 +1,12 @@
 /**
  * The reading half of the redundant store: ask every database at once, wait for all, and make one answer of theirs.
  */
-import { Failure } from '../domain/failure.ts';
 import type { Selection, Store } from '../domain/store.ts';
 import { ask, completenessOf, type RedundantReadsOptions } from './ask.ts';
 import { redundantAggregate } from './redundant-aggregate.ts';
 import { unionById } from './union-by-id.ts';
 import { unionNames } from './union-names.ts';
+import { unionUnits } from './union-units.ts';
 
 /** What of a store reads. */
 export type RedundantReads = Pick<Store, 'select' | 'selectSpans' | 'aggregate' | 'names' | 'units'>;
@@ -27,12 +27,6 @@ export function createRedundantReads(options: RedundantReadsOptions): RedundantR
       const found = given.map(({ value }) => value);
       return { ...completenessOf(failed, options), ...unionNames(found, query.limit) };
     },
-    async units(names) {
-      try {
-        return await Promise.any(options.databases.map(({ store }) => store.units(names)));
-      } catch (cause) {
-        throw new Failure('no_database', 'no database answered', { cause });
-      }
-    },
+    units: (names) => unionUnits(names, options.databases),
   };
 }

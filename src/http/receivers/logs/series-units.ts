@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Store } from '../../../domain/store.ts';
+import { isUnitsText } from './parse-value.ts';
 
 /** Units change when somebody says so by `POST /metrics`; that is noticed within a minute. */
 const rememberedMs = 60_000;
@@ -14,8 +15,13 @@ const rememberedMax = 50_000;
 /** The values can be stored without knowing; a drain is not kept waiting for a slow database. */
 const lookUpMs = 500;
 
-/** Gives the units of those of the names that have any. Never rejects: what cannot be looked up is left out. */
-export type SeriesUnits = (names: readonly string[]) => Promise<ReadonlyMap<string, string>>;
+/**
+ * Gives the units that the values of some series are to have: those of the series or, where it has none that is known, those that
+ * are proposed. Never rejects.
+ *
+ * @param proposed By name.
+ */
+export type SeriesUnits = (proposed: ReadonlyMap<string, string>) => Promise<ReadonlyMap<string, string>>;
 
 /** Creates a look-up of units that remembers what it has found. */
 export function createSeriesUnits(units: Store['units']): SeriesUnits {
@@ -27,18 +33,18 @@ export function createSeriesUnits(units: Store['units']): SeriesUnits {
     for (const [name, known] of found) remembered.set(name, { units: known, untilMs });
   };
 
-  return async (names) => {
+  return async (proposed) => {
+    const names = [...proposed.keys()];
     const nowMs = performance.now();
     const unknown = names.filter((name) => (remembered.get(name)?.untilMs ?? 0) < nowMs);
     if (unknown.length > 0) {
       const nothing: ReadonlyMap<string, string> = new Map();
-      remember(await Promise.race([units(unknown).catch(() => nothing), sleep(lookUpMs, nothing, { ref: false })]));
+      const found = await Promise.race([units(unknown).catch(() => nothing), sleep(lookUpMs, nothing, { ref: false })]);
+      // Units that no line could have, such as free text sent by `POST /metrics`, give way to those of the lines.
+      const chosen = (name: string) =>
+        [found.get(name)].find((one) => one !== undefined && isUnitsText(one)) ?? proposed.get(name) ?? '';
+      remember(new Map(unknown.map((name) => [name, chosen(name)])));
     }
-    return new Map(
-      names.flatMap((name) => {
-        const known = remembered.get(name)?.units;
-        return known === undefined ? [] : [[name, known] as const];
-      }),
-    );
+    return new Map(names.map((name) => [name, remembered.get(name)?.units ?? proposed.get(name) ?? '']));
   };
 }

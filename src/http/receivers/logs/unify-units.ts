@@ -1,6 +1,6 @@
 import { convert } from '../../../domain/units.ts';
 import type { BrokenPair } from './observations.ts';
-import { isUnitsText, type Measured, magnitudeMax } from './parse-value.ts';
+import { type Measured, magnitudeMax } from './parse-value.ts';
 import type { SeriesUnits } from './series-units.ts';
 
 /** The values of a metric, which are to have one unit. */
@@ -12,8 +12,7 @@ interface ValuesOfMetric {
 
 /**
  * Brings the values of each metric to the units of its series; where the series has none, to the first units among the values.
- * Values without units are taken to be in those of the series. Units that no line could have, such as
- * free text sent by `POST /metrics`, are replaced by those of the lines.
+ * Values without units are taken to be in those of the series.
  *
  * @returns The values whose units do not convert; they are taken out.
  */
@@ -24,10 +23,9 @@ export async function unifyUnits(metrics: readonly ValuesOfMetric[], unitsOf: Se
     if (units !== undefined) first.set(name, units);
   }
   if (first.size === 0) return [];
-  const ofSeries = await unitsOf([...first.keys()]);
+  const ofSeries = await unitsOf(first);
   return metrics.flatMap(({ name, measured }) => {
-    const known = ofSeries.get(name);
-    const target = known !== undefined && isUnitsText(known) ? known : first.get(name);
+    const target = ofSeries.get(name);
     return target === undefined ? [] : bringTo(target, name, measured);
   });
 }
