@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isSslMode, type SslMode } from './database/tls.ts';
+import { findUrlProblems } from './database/url-parameters.ts';
 import { type Scope, scopes, type Token } from './domain/token.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -219,7 +220,7 @@ function countAcks(text: string, databases: number): number {
 function readDatabaseUrls(environment: Environment, problems: string[]): readonly URL[] | 'embedded' {
   const named = environment.DATABASE_URLS;
   if (named === undefined && environment.DYNO === undefined) return 'embedded';
-  const urls = named === undefined ? readHerokuUrls(environment) : readList(named, problems);
+  const urls = named === undefined ? readHerokuUrls(environment, problems) : readList(named, problems);
   if (urls.length === 0 && problems.length === 0) {
     problems.push('DATABASE_URLS: no database is attached; expected postgres://…|postgres://…');
   }
@@ -240,6 +241,7 @@ function readList(list: string, problems: string[]): readonly URL[] {
     }
     const sslMode = url.searchParams.get('sslmode');
     if (sslMode !== null && !isSslMode(sslMode)) problems.push(`DATABASE_URLS: ${name} has an unknown sslmode`);
+    problems.push(...findUrlProblems(url).map((problem) => `DATABASE_URLS: ${name} ${problem}`));
     const twin = nameOf.get(databaseKey(url));
     if (twin) problems.push(`DATABASE_URLS: ${twin} and ${name} are the same database; give each one once`);
     nameOf.set(databaseKey(url), name);
@@ -248,11 +250,15 @@ function readList(list: string, problems: string[]): readonly URL[] {
 }
 
 /** Heroku attaches databases as config vars; the primary one under two names, and pooled ways in beside it. */
-function readHerokuUrls(environment: Environment): readonly URL[] {
+function readHerokuUrls(environment: Environment, problems: string[]): readonly URL[] {
   const names = Object.keys(environment)
     .filter((name) => /_URL$/.test(name) && !/_POOL(ER)?_URL$/.test(name))
     .toSorted((a, b) => Number(b === 'DATABASE_URL') - Number(a === 'DATABASE_URL') || (a < b ? -1 : 1));
-  const urls = names.flatMap((name) => parseDatabaseUrl(environment[name] ?? '') ?? []);
+  const urls = names.flatMap((name) => {
+    const url = parseDatabaseUrl(environment[name] ?? '');
+    if (url) problems.push(...findUrlProblems(url).map((problem) => `${name}: its database ${problem}`));
+    return url ?? [];
+  });
   return [...new Map(urls.toReversed().map((url) => [databaseKey(url), url])).values()].toReversed();
 }
 

@@ -8,7 +8,7 @@ import type { DatabaseStatus } from '../database/health.ts';
 import { createIdentities } from '../database/identities.ts';
 import { withTimeout } from '../database/with-timeout.ts';
 import type { Observe } from '../domain/observation.ts';
-import { findHolder, lockFolder } from '../embedded/folder-lock.ts';
+import { isFolderLocked, lockFolder } from '../embedded/folder-lock.ts';
 import { type EmbeddedServer, findEmbeddedServer, startEmbeddedServer } from '../embedded/server.ts';
 import { isDoneBefore } from './is-done-before.ts';
 
@@ -154,7 +154,7 @@ export function describeRefused({ name, lastFailure }: DatabaseStatus): string {
 const noServers = { servers: [] as readonly EmbeddedServer[], stop: async () => undefined };
 
 async function openEmbeddedServers(isGuest: boolean) {
-  if (!isGuest || (await findHolder(folder)) === undefined) return startEmbeddedServers();
+  if (!isGuest || !(await isFolderLocked(folder))) return startEmbeddedServers();
   const running = await Promise.all(embeddedNames.map((name) => findEmbeddedServer(folder, name)));
   const servers = running.filter((server) => server !== undefined);
   // One that is only just starting, or stopping, has not both.

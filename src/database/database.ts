@@ -1,5 +1,5 @@
 import type { QueryResult } from 'pg';
-import type { Failure } from '../domain/failure.ts';
+import { type Failure, isForOperator } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { ClockReading } from './clocks.ts';
 import type { RowCursor } from './cursor.ts';
@@ -109,6 +109,7 @@ function isPartOfWork(failure: Failure): boolean {
 }
 
 /** The session that watches cannot see what has changed for sessions that begin now. A role that must not make a week may write. */
-function isOfNewSessions(purpose: Purpose, { code }: Failure): boolean {
-  return ['schema_missing', 'read_only'].includes(code) || (code === 'authentication' && purpose !== 'define');
+function isOfNewSessions(purpose: Purpose, failure: Failure): boolean {
+  const isOfSession = ['schema_missing', 'read_only', 'session_lost'].includes(failure.code);
+  return isOfSession || (isForOperator(failure) && purpose !== 'define');
 }

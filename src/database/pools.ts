@@ -1,9 +1,11 @@
 import type { Socket } from 'node:net';
-import type { QueryConfig, QueryResult } from 'pg';
+import type { PoolClient, QueryConfig, QueryResult } from 'pg';
+import type { Failure } from '../domain/failure.ts';
 import { type ConnectionPool, createConnectionPool } from './connection-pool.ts';
 import { openCursor, type RowCursor } from './cursor.ts';
+import { explainDenial } from './permissions.ts';
 import { createSockets } from './sockets.ts';
-import { isReportedByServer } from './sqlstate.ts';
+import { databaseFailure, isReportedByServer, readinessFailure } from './sqlstate.ts';
 import type { TlsAttempt } from './tls.ts';
 
 /**
@@ -45,6 +47,8 @@ export interface PoolsOptions {
   readonly attempt: TlsAttempt;
   /** Connections of reads and writes together; maintenance and repair have three more while they are at work. */
   readonly sizeMax: number;
+  /** Where the tables are. */
+  readonly schema: string | undefined;
   /** TCP, TLS and login together; also the longest wait for a free connection. */
   readonly connectTimeoutMs: number;
   readonly timeoutMs: StatementTimeouts;
@@ -54,7 +58,10 @@ export interface PoolsOptions {
 
 /** The connections to one database while it is up. */
 export interface Pools {
-  /** Runs one statement. Rejects with what `pg` raises, within connect timeout plus the statement's and half a second. */
+  /**
+   * Runs one statement. Rejects with a Failure, or with what `pg` raises, within twice the connect timeout plus the
+   * statement's and half a second.
+   */
   run(purpose: Purpose, statement: Statement): Promise<QueryResult>;
   /** As `openCursor` does, on a connection of the purpose. */
   open(purpose: Purpose, statement: Statement): Promise<RowCursor>;
@@ -87,7 +94,7 @@ export function createPools(options: PoolsOptions): Pools {
     repair: poolFor('repair', repair, options, sockets.stream),
   };
   return {
-    run: (purpose, statement) => runStatement(pools[purpose], statement),
+    run: (purpose, statement) => runStatement(pools[purpose], statement, options.schema),
     open: (purpose, statement) => openCursor(pools[purpose], statement),
     async close(graceMs) {
       setTimeout(sockets.destroy, graceMs).unref();
@@ -105,19 +112,39 @@ function poolFor(purpose: Purpose, sizeMax: number, options: PoolsOptions, strea
   const { connectTimeoutMs } = options;
   const statementTimeoutMs = timeoutOf(purpose, options);
   const timeouts = { connectTimeoutMs, statementTimeoutMs, queryTimeoutMs: statementTimeoutMs + queryMarginMs };
-  return createConnectionPool({ ...options, timeouts, stream, settings: settings[purpose], sizeMax });
+  const pool = createConnectionPool({ ...options, timeouts, stream, settings: settings[purpose], sizeMax });
+  const take = () =>
+    pool.take().catch((error) => {
+      throw readinessFailure(error);
+    });
+  return { ...pool, take };
 }
 
 /** Runs a statement on a connection of the pool; the connection survives only what the server itself reported. */
-async function runStatement(pool: ConnectionPool, statement: Statement): Promise<QueryResult> {
+async function runStatement(
+  pool: ConnectionPool,
+  statement: Statement,
+  schema: string | undefined,
+): Promise<QueryResult> {
   const client = await pool.take();
   try {
     const result = await client.query(statement);
     client.release();
     return result;
   } catch (error) {
+    const failure = databaseFailure(error);
+    if (failure.code === 'permission_denied') throw await explainOn(client, schema, failure);
     // After a timeout of ours the answer may still arrive, and would be taken for that of the next statement.
     client.release(!isReportedByServer(error));
-    throw error;
+    throw failure;
+  }
+}
+
+/** Asks the server what the role lacks; the connection goes, since nobody knows how that ended. */
+async function explainOn(client: PoolClient, schema: string | undefined, failure: Failure): Promise<Failure> {
+  try {
+    return await explainDenial((text, values = []) => client.query(text, values), schema, failure);
+  } finally {
+    client.release(true);
   }
 }

@@ -58,6 +58,7 @@ export function parseTimeBound(text: string, now: number): number | undefined {
 
 /** What to add to an error about a number that would be a sensible instant if it were milliseconds; else ''. */
 export function millisecondsHint(value: number | string, isSensible: (unixSeconds: number) => boolean): string {
+  if (typeof value === 'string' && !decimal.test(value)) return '';
   const seconds = Number(value) / 1000;
   return isSensible(seconds) ? `; ${value} looks like milliseconds, in seconds it is ${seconds}` : '';
 }

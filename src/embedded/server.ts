@@ -45,12 +45,14 @@ export interface EmbeddedServer {
  * Starts, or takes over, the server whose data is in `folder/name`; its log is `folder/name.log`.
  *
  * @param settings Configuration parameters of the server, beyond those of initdb.
+ * @param environment Of its processes; ours when left out.
  * @throws Error that tells where to look when it does not start.
  */
 export async function startEmbeddedServer(
   folder: string,
   name: string,
   settings: Readonly<Record<string, string>> = {},
+  environment?: NodeJS.ProcessEnv,
 ): Promise<EmbeddedServer> {
   const directory = resolve(folder, name);
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -62,7 +64,7 @@ export async function startEmbeddedServer(
   const running = await findPostmaster(directory);
   // One that is still stopping ends while we wait.
   const adopted = running && (await waitUntilReady(directory, () => !isAlive(running.pid)).catch(() => undefined));
-  const { pid, port } = adopted ?? (await start(directory, binaries, serverUser, settings));
+  const { pid, port } = adopted ?? (await start(directory, binaries, serverUser, { settings, environment }));
   return {
     pid,
     url: urlOf(port, password),
@@ -100,11 +102,16 @@ async function initialize(directory: string, { initdb }: Binaries, as: ServerUse
   }
 }
 
+interface StartOptions {
+  readonly settings: Readonly<Record<string, string>>;
+  readonly environment: NodeJS.ProcessEnv | undefined;
+}
+
 async function start(
   directory: string,
   { postgres }: Binaries,
   as: ServerUser | undefined,
-  settings: Readonly<Record<string, string>>,
+  { settings, environment }: StartOptions,
 ) {
   const logFile = `${directory}.log`;
   for (let attempt = 1; ; attempt += 1) {
@@ -114,6 +121,7 @@ async function start(
     const log = await open(logFile, 'a', 0o600);
     const child = spawn(postgres, ['-D', pathOf(directory, as), '-p', String(port), ...parameters], {
       ...as,
+      env: environment,
       cwd: directory,
       detached: true,
       stdio: ['ignore', log.fd, log.fd],

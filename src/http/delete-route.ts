@@ -3,8 +3,8 @@ import type { Deleter } from '../domain/deletion.ts';
 import { invalidRequest } from '../domain/failure.ts';
 import { latestUnixSeconds } from '../domain/instant.ts';
 import { problemAnswer } from './problem.ts';
-import { metricName } from './receivers/summary-schema.ts';
-import { boundSpellings, createTimeBound } from './views/read-query.ts';
+import { storedName } from './receivers/summary-schema.ts';
+import { boundSpellings, createTimeBound, onlyThese } from './views/read-query.ts';
 
 export interface DeleteRouteOptions {
   readonly deleter: Deleter;
@@ -38,11 +38,11 @@ export function addDeleteRoute(app: OpenAPIHono, { deleter, now }: DeleteRouteOp
       'Deletes the summaries of one metric name whose buckets are in a range from all databases. A database that is away deletes ' +
       'them when it is back. What was acknowledged before the request is deleted, what is sent after the answer stays.',
     request: {
-      // Strict: a range that is misspelt would delete everything.
-      query: z.strictObject({
+      // A range that is misspelt would delete everything.
+      query: onlyThese({
         name: z
           .string({ error: 'missing; expected the whole name of the metric that is to be deleted, not a pattern' })
-          .pipe(metricName)
+          .pipe(storedName)
           .openapi({ param: { name: 'name', in: 'query' }, description: 'The whole name, not a pattern.' }),
         from: createTimeBound(now, () => '0').openapi({
           param: { name: 'from', in: 'query' },

@@ -6,6 +6,7 @@ import type { Summary } from '../domain/summary.ts';
 import { type BodyLimits, readDecompressed } from './body.ts';
 import { problemAnswer } from './problem.ts';
 import { receiveLogs } from './receivers/logs/receive-logs.ts';
+import { createSeriesUnits } from './receivers/logs/series-units.ts';
 import { summariesMax } from './receivers/metrics.ts';
 import { securityHeaders } from './security-headers.ts';
 
@@ -36,6 +37,7 @@ const drainQuery = z.object({
 /** Adds the receiver of log drains to an app. */
 export function addLogsRoute(app: OpenAPIHono, options: LogsRouteOptions): void {
   const { store, now, bodyLimits, retentionSeconds, observe } = options;
+  const unitsOf = createSeriesUnits((names) => store.units(names));
   describe(app, bodyLimits.bytesMax);
   app.post('/logs', async (c) => {
     const resolution = parseResolution(c.req.query('resolution'));
@@ -46,6 +48,7 @@ export function addLogsRoute(app: OpenAPIHono, options: LogsRouteOptions): void 
       resolution,
       batch: c.req.header('Logplex-Frame-Id') ?? c.req.header('X-Request-Id'),
       now: now(),
+      unitsOf,
       oldest: retentionSeconds === undefined ? 0 : now() - retentionSeconds,
     });
     await write(store, summaries);

@@ -18,7 +18,7 @@ const defaultConnectionsMax = 1_000;
 
 /**
  * What an answer must be taken at, but for as long as a request may take: a streamed one holds a cursor, and the turn of
- * another read. A slow phone takes three times as much.
+ * another read. A slow phone takes three times as much. Who takes so much may go on for ever.
  */
 const takenBytesPerMsMin = 32;
 
@@ -63,6 +63,9 @@ export async function serveHttp(
     requireHostHeader: false,
   };
   const server = createServer(options, listenerOf(app));
+  // A client that has ended its half of a connection, as `nc -N` does after its request, still wants the answer. Node then ends
+  // ours after the last answer or, when there is none to come, at once. It knows this property and does not document it.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.maxConnections = connectionsMax;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -99,7 +102,10 @@ interface Connection {
   readonly inProgress: Map<ServerResponse, number>;
   /** Bytes that have gone out, at the last look. */
   takenBytes: number;
-  /** How long answers have waited for the client, less what it has taken since. */
+  /**
+   * How long answers have waited for the client, less what it has taken since; below zero: it was faster. The system takes a
+   * megabyte or more at once, and then none until the client has taken most of that.
+   */
   owedMs: number;
 }
 
@@ -152,7 +158,8 @@ function trackConnections(server: Server) {
         const isWaiting = socket.writableLength > 0;
         const paidMs = (takenBytes - connection.takenBytes) / takenBytesPerMsMin;
         connection.takenBytes = takenBytes;
-        connection.owedMs = Math.max(0, connection.owedMs - paidMs + (isWaiting ? everyMs : -everyMs));
+        const owedMs = connection.owedMs - paidMs + (isWaiting ? everyMs : -everyMs);
+        connection.owedMs = Math.max(-timeoutMs, owedMs);
         // Else the system would go on to offer what it holds of the answer.
         if (connection.owedMs > timeoutMs) socket.resetAndDestroy();
       }

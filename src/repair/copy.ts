@@ -1,7 +1,7 @@
 import { createBackOff } from '../database/back-off.ts';
 import type { Database } from '../database/database.ts';
 import type { Purpose } from '../database/pools.ts';
-import { toFailure } from '../domain/failure.ts';
+import { isRefusalOfWrites, toFailure } from '../domain/failure.ts';
 import { createPostgresStore, type PostgresStore, type PostgresStoreOptions } from '../store/postgres-store.ts';
 
 /** One of the databases that are to hold the same summaries. */
@@ -38,9 +38,11 @@ export function createCopy({ database, observe }: PostgresStoreOptions): Copy {
       if (purpose === 'write') writeBackOff.noteSuccess();
       return value;
     } catch (error) {
-      const { code } = toFailure(error);
-      if (purpose === 'write' && isRefusalOfWrites(code)) writeBackOff.noteFailure();
-      else if (!isMended(code)) backOff.noteFailure();
+      const failure = toFailure(error);
+      // From a database that takes no writes the others can still get what they lack.
+      const isOfWrites = failure.code === 'read_only' || isRefusalOfWrites(failure);
+      if (purpose === 'write' && isOfWrites) writeBackOff.noteFailure();
+      else if (!isMended(failure.code)) backOff.noteFailure();
       throw error;
     }
   };
@@ -63,11 +65,6 @@ export function createCopy({ database, observe }: PostgresStoreOptions): Copy {
     isWritable: () => isIn('up') && writeBackOff.isOver(),
     noteSuccess: backOff.noteSuccess,
   };
-}
-
-/** From a database that takes no writes the others can still get what they lack. */
-function isRefusalOfWrites(code: string): boolean {
-  return ['read_only', 'disk_full', 'authentication', 'unknown'].includes(code);
 }
 
 /** What the store mends itself, or what is about single summaries. */

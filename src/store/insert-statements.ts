@@ -37,6 +37,8 @@ export type Arrivals =
 const columns = ['bucket', 'id', ...statisticNames] as const;
 const statistics = statisticNames.map((name, index) => `unnest($${index + 5}::float8[]) as ${name}`).join(', ');
 
+const durable = "set_config('synchronous_commit', 'on', true) as durable";
+
 // An arrival in the future would be one that no clock has shown yet.
 const sharedArrival = 'least(now(), to_timestamp($13::float8)) as arrived';
 const isInTime = 'now() < to_timestamp($14::float8)';
@@ -63,6 +65,7 @@ const orMoveOn = `
 
 // Each distinct name is looked up once; the rows refer to it by its place in the list. The arrays are unnested side by
 // side in a select list, which hands row after row on; in a `from`, each array would be written to a table first.
+// An acknowledged commit is on disk, also when something between us and the server has changed the session.
 function insertSummaries(mode: Arrivals['mode'], names: string, more: readonly string[] = []): string {
   const isPrompt = mode === 'prompt';
   const inserted = [...columns, ...more];
@@ -72,7 +75,7 @@ function insertSummaries(mode: Arrivals['mode'], names: string, more: readonly s
   insert into summaries (series_id, ${inserted.join(', ')}, arrived)
   select names.ids[given.name], ${inserted.map((column) => `given.${column}`).join(', ')},
     ${isPrompt ? 'names.arrived' : 'least(now(), given.arrived)'}
-  from (select array_agg(id order by place) as ids${isPrompt ? `, ${sharedArrival}` : ''} from ${names}) as names,
+  from (select array_agg(id order by place) as ids, ${durable}${isPrompt ? `, ${sharedArrival}` : ''} from ${names}) as names,
     (select unnest($2::int4[]) as name, unnest($3::timestamptz[]) as bucket, unnest($4::uuid[]) as id, ${statistics}${arrivals}${sketches})
       as given
   where ${isPrompt ? isInTime : isNotDeleted}

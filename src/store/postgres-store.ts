@@ -37,6 +37,7 @@ import {
   selectStatement,
   toHeld,
   toSummary,
+  unitsStatement,
 } from './select-statements.ts';
 import { createUnits } from './units.ts';
 
@@ -123,9 +124,7 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
       await queue.write(summaries).finally(() => units.note(summaries));
       return { copies: 1, databases: 1 };
     },
-    async select(query) {
-      return { ...complete, summaries: (await readRows(selectStatement(query))).map(toSummary) };
-    },
+    select: async (query) => ({ ...complete, summaries: (await readRows(selectStatement(query))).map(toSummary) }),
     async selectSpans(spans) {
       return { ...complete, summaries: (await readRows(selectSpansStatement(spans))).map(toSummary) };
     },
@@ -142,6 +141,7 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
       return { ...complete, ...(await aggregatePages(database, query, readSpans)) };
     },
     names: async (query) => ({ ...complete, ...(await findNames(database, query)) }),
+    units: async (names) => new Map((await database.query('read', unitsStatement(names))).rows),
     pending: queue.pending,
     drain: queue.drain,
   };

@@ -7,7 +7,8 @@
  */
 import { microsecondsOf } from '../database/binary-array.ts';
 import type { Database } from '../database/database.ts';
-import type { Failure } from '../domain/failure.ts';
+import { isOfConstraint, readinessFailure } from '../database/sqlstate.ts';
+import { type Failure, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Summary } from '../domain/summary.ts';
 import { createMaker, type Maker } from './maker.ts';
@@ -72,18 +73,29 @@ export function createPrerequisites(options: PrerequisitesOptions): Prerequisite
 
 /** A kind of thing that may be missing. */
 interface Kind<Key> {
+  readonly noun: string;
+  /** Whether a failure to make it says something about the summaries that need it. */
+  readonly isVerdict: (failure: Failure) => boolean;
   readonly keyOf: (summary: Summary) => Key;
   /** Those of the keys that are missing. */
   readonly find: (keys: readonly Key[]) => Promise<readonly Key[]>;
   readonly maker: Maker<Key>;
 }
 
-function createPrerequisite<Key>({ keyOf, find, maker }: Kind<Key>) {
+function createPrerequisite<Key>({ noun, isVerdict, keyOf, find, maker }: Kind<Key>) {
+  const provide = async (keys: readonly Key[], waitMs: number) => {
+    try {
+      await maker.want(keys, waitMs);
+    } catch (error) {
+      const failure = toFailure(error);
+      throw isVerdict(failure) ? failure : readinessFailure(failure, `cannot make a new ${noun}`);
+    }
+  };
   const lackOf = (missing: { has(key: Key): boolean }): Lack => {
     const isNeededBy = (summary: Summary) => missing.has(keyOf(summary));
     return {
       isNeededBy,
-      provide: (summaries, waitMs) => maker.want(summaries.filter(isNeededBy).map(keyOf), waitMs),
+      provide: (summaries, waitMs) => provide(summaries.filter(isNeededBy).map(keyOf), waitMs),
     };
   };
   const beingMade = lackOf(maker.wanted);
@@ -99,6 +111,9 @@ function createPrerequisite<Key>({ keyOf, find, maker }: Kind<Key>) {
 
 function namesOf({ database }: PrerequisitesOptions): Kind<string> {
   return {
+    noun: 'name',
+    // A trigger may raise whatever it likes, but a constraint refuses this name and no other.
+    isVerdict: isOfConstraint,
     keyOf: ({ name }) => name,
     async find(names) {
       const { rows } = await database.query('write', { text: findUnknownNames, values: [names] });
@@ -117,6 +132,8 @@ function namesOf({ database }: PrerequisitesOptions): Kind<string> {
 /** The key of a week is its number. */
 function weeksOf({ database, observe }: PrerequisitesOptions): Kind<number> {
   return {
+    noun: 'week',
+    isVerdict: () => false,
     keyOf: ({ bucket }) => weekOf(bucket),
     async find(weeks) {
       const { rows } = await database.query('write', { text: findMissingWeeks, values: [weeks, weeks.map(mondayOf)] });

@@ -1,6 +1,7 @@
 /**
  * The reading half of the redundant store: ask every database at once, wait for all, and make one answer of theirs.
  */
+import { Failure } from '../domain/failure.ts';
 import type { Selection, Store } from '../domain/store.ts';
 import { ask, completenessOf, type RedundantReadsOptions } from './ask.ts';
 import { redundantAggregate } from './redundant-aggregate.ts';
@@ -8,7 +9,7 @@ import { unionById } from './union-by-id.ts';
 import { unionNames } from './union-names.ts';
 
 /** What of a store reads. */
-export type RedundantReads = Pick<Store, 'select' | 'selectSpans' | 'aggregate' | 'names'>;
+export type RedundantReads = Pick<Store, 'select' | 'selectSpans' | 'aggregate' | 'names' | 'units'>;
 
 /** Creates the reading half of a redundant store; `redundant-store.ts` says what it promises. */
 export function createRedundantReads(options: RedundantReadsOptions): RedundantReads {
@@ -25,6 +26,13 @@ export function createRedundantReads(options: RedundantReadsOptions): RedundantR
       const { given, failed } = await ask(options.databases, (store) => store.names(query), options);
       const found = given.map(({ value }) => value);
       return { ...completenessOf(failed, options), ...unionNames(found, query.limit) };
+    },
+    async units(names) {
+      try {
+        return await Promise.any(options.databases.map(({ store }) => store.units(names)));
+      } catch (cause) {
+        throw new Failure('no_database', 'no database answered', { cause });
+      }
     },
   };
 }

@@ -57,6 +57,15 @@ export function selectSpansStatement(spans: readonly Span[]): Statement {
   };
 }
 
+/** The units of series that have any; rows of name and units. */
+export function unitsStatement(names: readonly string[]): Statement {
+  return {
+    text: 'select name, units from series where name = any ($1::text[]) and units is not null',
+    values: [names],
+    rowMode: 'array',
+  };
+}
+
 /**
  * The summaries of some spans with their arrivals and the deletion that covers each, if one does; rows for `toHeld`. A deletion
  * that was applied and lies in the future is one whose clock was set back: it covers nothing any more.

@@ -129,6 +129,7 @@ test('tells what it has found out about its server', async () => {
     roundTripMs: expect.any(Number),
     version: expect.stringMatching(/^\d+/),
     tls: 'off',
+    pooler: false,
     fsync: false,
   });
 });

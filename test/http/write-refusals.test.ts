@@ -152,6 +152,15 @@ describe('a bucket is refused', () => {
     ]);
   });
 
+  test.each(['yesterday', '', 'NaN', '1e12', '0x13b8a3e5680', '-1355202720000', 'Tue Dec 11 2012', '1355202720000000'])(
+    'that is no number of seconds, %j: told what is taken, and nothing of milliseconds',
+    async (bucket) => {
+      const message = 'expected Unix seconds, RFC 3339 such as 2030-01-31T05:12:00Z, or "2030-01-31 05:12:00 UTC"';
+      expect(await errorsOf({ ...validSummary, bucket })).toEqual([{ path: 'bucket', message }]);
+      expect(await errorsOf({ name: 'a', value: 1, bucket })).toEqual([{ path: 'bucket', message }]);
+    },
+  );
+
   test('of 1e400', async () => {
     expect(await errorsOf(jsonWith('bucket', '1e400'))).toEqual([
       { path: 'bucket', message: expect.stringContaining('expected Unix seconds') },

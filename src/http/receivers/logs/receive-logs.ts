@@ -7,12 +7,15 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Failure } from '../../../domain/failure.ts';
 import { aheadSecondsMax, parseInstant } from '../../../domain/instant.ts';
 import { type Kind, summarize } from '../../../domain/summarize.ts';
-import type { Summary } from '../../../domain/summary.ts';
+import { isUnits, type Summary } from '../../../domain/summary.ts';
 import { summaryIds, timedId } from '../../../domain/summary-id.ts';
 import { summariesMax } from '../metrics.ts';
 import { type Dropped, droppedIn } from './dropped.ts';
-import { type BrokenPair, type Prefixes, valuesOf } from './observations.ts';
+import { type BrokenPair, type Prefixes, type Value, valuesOf } from './observations.ts';
+import type { Measured } from './parse-value.ts';
+import type { SeriesUnits } from './series-units.ts';
 import { type LogLine, linesOf } from './syslog-frames.ts';
+import { unifyUnits } from './unify-units.ts';
 
 /** A few milliseconds of work, of lines, values and summaries; then others have their turn. */
 const workAtOnce = 1_000;
@@ -30,6 +33,7 @@ export interface ReceiveLogsOptions extends Prefixes {
   readonly batch: string | undefined;
   /** Unix seconds. */
   readonly now: number;
+  readonly unitsOf: SeriesUnits;
   /** Older data is passed over: it would be dropped at once. Unix seconds. */
   readonly oldest: number;
 }
@@ -50,8 +54,7 @@ interface Gathered {
   readonly kind: Kind;
   readonly name: string;
   readonly bucket: number;
-  readonly values: number[];
-  units: string | undefined;
+  readonly measured: Measured[];
   /** When the last of them was logged, Unix seconds; the bucket where that is not known. */
   time: number;
 }
@@ -95,20 +98,16 @@ export async function receiveLogs(body: Uint8Array, options: ReceiveLogsOptions)
     work = 0;
     await nextTurn();
   }
-  return {
-    summaries: await toSummaries(gathered, said.digest(), options),
-    lines,
-    values,
-    dropped,
-    broken,
-    brokenFirst,
-  };
+  const refused = await unifyUnits([...gathered.values()], options.unitsOf);
+  for (const one of refused) noteBroken(one);
+  const summaries = await toSummaries(gathered, said.digest(), options);
+  return { summaries, lines, values: values - refused.length, dropped, broken, brokenFirst };
 }
 
 /** @returns How many values were added: none of what is too old. */
 function gather(
   gathered: Map<string, Gathered>,
-  { kind, name, value, units }: { kind: Kind; name: string; value: number; units: string | undefined },
+  { kind, name, value, units }: Value,
   line: LogLine,
   { resolution, now, oldest }: ReceiveLogsOptions,
 ): number {
@@ -118,14 +117,13 @@ function gather(
   if (bucket < oldest) return 0;
   // No name holds a NUL.
   const key = `${kind}\0${bucket}\0${name}`;
-  const known = gathered.get(key) ?? { kind, name, bucket, values: [], units, time: bucket };
+  const known = gathered.get(key) ?? { kind, name, bucket, measured: [], time: bucket };
   gathered.set(key, known);
   if (gathered.size > summariesMax) {
     const message = `a request may be of at most ${summariesMax} metrics and buckets: send it in parts`;
     throw new Failure('body_too_large', message);
   }
-  known.values.push(value);
-  known.units = units ?? known.units;
+  known.measured.push({ value, units });
   if (logged !== undefined) known.time = Math.max(known.time, logged);
   return 1;
 }
@@ -147,9 +145,17 @@ async function toSummaries(
 ): Promise<Summary[]> {
   const newId = summaryIds(undefined);
   const summaries: Summary[] = [];
-  for (const { kind, name, bucket, values, units, time } of gathered.values()) {
+  for (const { kind, name, bucket, measured, time } of gathered.values()) {
+    if (measured.length === 0) continue;
     if (summaries.length % workAtOnce === workAtOnce - 1) await nextTurn();
-    const content = { name, bucket, ...summarize(kind, values), ...(units !== undefined && { units }) };
+    const values = measured.map(({ value }) => value);
+    const units = measured.find((one) => one.units !== undefined)?.units;
+    const content = {
+      name,
+      bucket,
+      ...summarize(kind, values),
+      ...(units !== undefined && isUnits(units) && { units }),
+    };
     const said = `${kind}\0${name}\0${bucket}\0${resolution}`;
     const repeatable = () => timedId(time, hash('sha256', Buffer.concat([lines, Buffer.from(said)]), 'buffer'));
     const id = batch === undefined ? newId(content, 0) : repeatable();
