@@ -14,9 +14,9 @@ import { parseSelection } from './selection.ts';
 /** What `--help` prints. */
 export const deleteHelp = `usage: m2pg delete --name NAME | --match PATTERN [--from TIME] [--to TIME] [--dry-run] [--yes]
 
-Deletes the summaries of a metric from all databases of DATABASE_URLS; from one that is away when it is back, and nothing of
-it is copied back from one to another. What is sent for the same time afterwards is kept: wrong data can be deleted and
-right data be sent or imported instead.
+Deletes the summaries of a metric from all databases of DATABASE_URLS. A database that is away deletes them when it is back, and
+none of them is copied back from one database to another. What is sent or imported afterwards stays, also with the same ids:
+wrong data can be deleted and right data sent instead, and an export can be imported again.
 
   --name NAME      the whole name of one metric
   --match PATTERN  every name that matches: a regular expression as of GET /metrics

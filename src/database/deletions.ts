@@ -98,30 +98,20 @@ export async function unsettledDeletions(run: Run): Promise<string[]> {
   return rows.map(({ id }) => String(id));
 }
 
-/** How far a deletion came in one database. */
-export interface Applied {
-  /** Summaries, so far, whoever applied it. */
-  readonly deleted: number;
-  /** Nothing of what it covers is there. */
-  readonly isDone: boolean;
-}
-
 /**
  * Applies a deletion step by step.
  *
  * @param mayGoOn Is told after each step but the last how many summaries it took; what is left then is left to the next time.
+ * @returns Whether nothing of what it covers is there any more.
  */
 export async function applyDeletion(
   run: Run,
   id: string,
   mayGoOn: (deleted: number) => boolean | Promise<boolean>,
-): Promise<Applied> {
+): Promise<boolean> {
   for (;;) {
-    const step = await applyStep(run, id);
-    if (!step.done && (await mayGoOn(step.deleted))) continue;
-    const { rows } = await run('select deleted_count::float8 as deleted from deletions where id = $1', [id]);
-    const [row] = rows as [{ deleted: number } | undefined];
-    return { deleted: row?.deleted ?? 0, isDone: step.done && row !== undefined };
+    const { deleted, done } = await applyStep(run, id);
+    if (done || !(await mayGoOn(deleted))) return done;
   }
 }
 
@@ -134,4 +124,10 @@ async function applyStep(run: Run, id: string): Promise<{ deleted: number; done:
     if (databaseFailure(error).code === 'conflict') return { deleted: 0, done: false };
     throw error;
   }
+}
+
+/** How many summaries a deletion took so far, whoever applied it; undefined: it is not known here. */
+export async function countDeleted(run: Run, id: string): Promise<number | undefined> {
+  const { rows } = await run('select deleted_count::float8 as deleted from deletions where id = $1', [id]);
+  return rows[0] && Number(rows[0].deleted);
 }

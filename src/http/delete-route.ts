@@ -35,8 +35,8 @@ export function addDeleteRoute(app: OpenAPIHono, { deleter, now }: DeleteRouteOp
     path: '/metrics',
     summary: 'Delete a metric',
     description:
-      'Deletes the summaries of one metric name whose buckets are in a range, and that were sent before, from all databases; ' +
-      'from one that is away when it is back.',
+      'Deletes the summaries of one metric name whose buckets are in a range from all databases. A database that is away deletes ' +
+      'them when it is back. What was acknowledged before the request is deleted, what is sent after the answer stays.',
     request: {
       // A range that is misspelt would delete everything.
       query: onlyThese({

@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createDeletionMemory, type DeletionMemory } from '../database/deletion-memory.ts';
 import {
   applyDeletion,
+  countDeleted,
   digestDeletions,
   noteDeletions,
   passDeletionsOn,
@@ -88,11 +89,17 @@ export function createDeleter({ copies, acks, memory = createDeletionMemory() }:
           let deleted = 0;
           const failed = (error: unknown) => ({ database, outcome: toFailure(error).code, deleted, isDone: false });
           if (noting?.status === 'rejected') return failed(noting.reason);
-          const applied = applyDeletion(writing(copy), id, (deletedNow) => {
-            deleted += deletedNow;
-            return performance.now() < endMs;
-          });
-          return applied.then((result) => ({ database, outcome: 'ok', ...result }), failed);
+          try {
+            const isDone = await applyDeletion(writing(copy), id, (deletedNow) => {
+              deleted += deletedNow;
+              return performance.now() < endMs;
+            });
+            // Others may have taken some of it.
+            const count = await countDeleted(writing(copy), id);
+            return { database, outcome: 'ok', deleted: count ?? deleted, isDone: isDone && count !== undefined };
+          } catch (error) {
+            return failed(error);
+          }
         }),
       );
       return { id, outcomes };
@@ -137,7 +144,7 @@ export async function syncDeletions(
           all.filter(({ id }) => !ids.has(id)),
         );
         for (const id of await unsettledDeletions(reading(copy))) {
-          if (!(await applyDeletion(writing(copy), id, mayGoOn)).isDone) return;
+          if (!(await applyDeletion(writing(copy), id, mayGoOn))) return;
         }
       } catch (error) {
         onFailed(copy.database.name, toFailure(error));

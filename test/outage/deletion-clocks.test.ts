@@ -8,7 +8,7 @@ import { freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
 import { databaseUrls } from '../support/proxied-service.ts';
 import { statesOf, write } from '../support/service-client.ts';
 import { eventually, type Service, startService } from '../support/service-process.ts';
-import { canShiftClocks, shiftedClock, withEnvironment } from '../support/shifted-clock.ts';
+import { canShiftClocks, shiftedClock } from '../support/shifted-clock.ts';
 import { patientMs, untilEqual } from '../support/stored.ts';
 
 vi.setConfig({ testTimeout: patientMs });
@@ -32,9 +32,8 @@ async function startShifted(urls: readonly URL[], seconds: number): Promise<Serv
 /** A server whose clock is ahead. */
 async function startServer(seconds: number): Promise<URL> {
   const folder = await mkdtemp(join(tmpdir(), 'm2pg-shifted-'));
-  const server = await withEnvironment(shiftedClock(seconds), () =>
-    startEmbeddedServer(folder, 'db', { fsync: 'off', max_connections: '100' }),
-  );
+  const environment = { ...process.env, ...shiftedClock(seconds) };
+  const server = await startEmbeddedServer(folder, 'db', { fsync: 'off', max_connections: '100' }, environment);
   onTestFinished(async () => {
     await server.stop();
     await rm(folder, { recursive: true, force: true });
@@ -66,9 +65,7 @@ describe.runIf(canShiftClocks)('clocks that are wrong', () => {
   );
 
   test('databases whose clocks are a day apart delete the same, though one of them learns of it later', async () => {
-    // One after the other: what makes a clock wrong is in the environment of this process meanwhile.
-    const urls: URL[] = [];
-    for (const seconds of [0, day, -day]) urls.push(await startServer(seconds));
+    const urls = await Promise.all([0, day, -day].map(startServer));
     const [first, ...others] = urls as [URL, URL, URL];
     const shown = await Promise.all(urls.map((url) => runSql(url, "select date_part('epoch', now()) as at")));
     const [a = 0, b = 0, c = 0] = shown.map(([row]) => Number(row?.at));

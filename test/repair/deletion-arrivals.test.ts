@@ -137,7 +137,7 @@ test('what is sent while a large deletion is applied stays, with new ids and wit
   let steps = 0;
   const again = [...old.slice(0, 100), ...old.slice(-100), summaryOf({ name: 'a', bucket: monday })];
   const writing: Promise<unknown>[] = [];
-  const applied = await applyDeletion(runOn(copy), id, async () => {
+  const isDone = await applyDeletion(runOn(copy), id, async () => {
     steps += 1;
     // One of them while the next step is under way.
     writing.push(copy.store.write(again));
@@ -146,7 +146,7 @@ test('what is sent while a large deletion is applied stays, with new ids and wit
   });
   await Promise.all(writing);
   expect(steps).toBeGreaterThan(1);
-  expect(applied.isDone).toBe(true);
+  expect(isDone).toBe(true);
   await expectEverywhere(all, ['a 201']);
 });
 

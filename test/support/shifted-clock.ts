@@ -16,17 +16,3 @@ export function shiftedClock(seconds: number): Record<string, string> {
     NO_FAKE_STAT: '1',
   };
 }
-
-/** Does something with processes that it starts having another environment. */
-export async function withEnvironment<Value>(more: Record<string, string>, work: () => Promise<Value>): Promise<Value> {
-  const before = { ...process.env };
-  Object.assign(process.env, more);
-  try {
-    return await work();
-  } finally {
-    for (const name of Object.keys(more)) {
-      if (before[name] === undefined) delete process.env[name];
-      else process.env[name] = before[name];
-    }
-  }
-}
