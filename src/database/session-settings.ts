@@ -17,6 +17,10 @@ export const defaultSettings: Readonly<Record<string, string>> = keepAlive;
  * Each value is spelled as the server shows it.
  */
 export const pinnedSettings: Readonly<Record<string, string>> = {
+  // What ends a statement or a session is one of our own limits. First, so that the rest is set in time.
+  transaction_timeout: '0',
+  lock_timeout: '0',
+  idle_session_timeout: '0',
   // An acknowledged commit is on disk.
   synchronous_commit: 'on',
   // How values become text and text becomes values. Without extra_float_digits, numbers are rounded to 15 digits.
@@ -50,10 +54,6 @@ export const pinnedSettings: Readonly<Record<string, string>> = {
   'plpgsql.check_asserts': 'on',
   // An error ends a statement, not the session.
   exit_on_error: 'off',
-  // What ends a statement or a session is one of our own limits.
-  lock_timeout: '0',
-  idle_session_timeout: '0',
-  transaction_timeout: '0',
   // Notices are sent to us for nothing.
   client_min_messages: 'warning',
 };

@@ -102,9 +102,9 @@ function settingStatement(
   return [
     'begin isolation level read committed',
     `set statement_timeout = ${statementTimeoutMs}`,
-    `select name, ${set} as value from (values ${rowsOf(asked)}) as given (name, value)`,
     // A version of the server that does not know a setting needs none.
     `select name, ${set} as value from (values ${rowsOf(pinned)}) as given (name, value) where ${now} is not null`,
+    `select name, ${set} as value from (values ${rowsOf(asked)}) as given (name, value)`,
     `select name, case when pg_catalog.current_setting('is_superuser') = 'on' then ${set} else ${now} end as value
      from (values ${rowsOf(guardedSettings)}) as given (name, value) where ${now} is not null`,
     'select pg_catalog.pg_backend_pid() as pid, pg_catalog.current_schemas(false)::text[] as path',

@@ -1,6 +1,9 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { v7 } from 'uuid';
-import { expect, inject, test } from 'vitest';
+import { expect, inject, onTestFinished, test } from 'vitest';
 import { selectInSlices } from '../../src/commands/time-slices.ts';
 import type { Database } from '../../src/database/database.ts';
 import { rollUpOnce } from '../../src/database/roll-up.ts';
@@ -9,9 +12,10 @@ import { type Summary, statisticNames } from '../../src/domain/summary.ts';
 import { summaryToJson } from '../../src/domain/summary-json.ts';
 import { verify } from '../../src/repair/verify.ts';
 import { prepareCopies } from '../support/copies.ts';
-import { runSql } from '../support/fresh-database.ts';
+import { freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
 import { type Group, groupObviously, groupsOf } from '../support/group-obviously.ts';
 import { bitsOf, day, monday } from '../support/packing.ts';
+import { runProgram } from '../support/service-process.ts';
 import { anySketch } from '../support/summaries.ts';
 
 const server = () => new URL(inject('postgresUrl'));
@@ -35,7 +39,7 @@ const hostile: Readonly<Record<string, Settings>> = {
   'stricter functions': { 'plpgsql.extra_errors': 'all', 'plpgsql.extra_warnings': 'all' },
   'other functions': { 'plpgsql.variable_conflict': 'use_variable', 'plpgsql.check_asserts': 'off' },
   'sessions that end': { exit_on_error: 'on', idle_session_timeout: '50', idle_in_transaction_session_timeout: '1' },
-  'statements that end': { statement_timeout: '3', lock_timeout: '1', transaction_timeout: '5' },
+  'statements that end': { statement_timeout: '20', lock_timeout: '1', transaction_timeout: '50' },
   'no triggers, and notices': { session_replication_role: 'replica', client_min_messages: 'debug5' },
   'a search_path with the catalogue at its end': { search_path: '"$user", public, pg_catalog' },
   'a search_path with other functions first': { search_path: 'public, shadow, pg_catalog' },
@@ -93,6 +97,9 @@ const byId = (summaries: readonly Summary[]) => summaries.toSorted((a, b) => (a.
 
 const alter = (url: URL, action: string) => runSql(server(), `alter database ${url.pathname.slice(1)} ${action}`);
 
+const set = (url: URL, name: string, value: string) =>
+  alter(url, `set ${name} = ${name === 'search_path' ? value : `'${value}'`}`);
+
 /** Rolls up and packs all that there is, by the sessions of m2pg. */
 async function maintain(database: Database): Promise<void> {
   await rollUpOnce({ databases: [database], observe: ignore });
@@ -109,9 +116,7 @@ test.each(Object.entries(hostile))(
     const { urls, databases, copies, observations, repair } = await prepareCopies(2, async ([changed]) => {
       if (changed === undefined) return;
       await runSql(changed, shadow);
-      for (const [name, value] of Object.entries(settings)) {
-        await alter(changed, `set ${name} = ${name === 'search_path' ? value : `'${value}'`}`);
-      }
+      for (const [name, value] of Object.entries(settings)) await set(changed, name, value);
     });
     const [a, b] = databases as [Database, Database];
     expect([a.status().state, b.status().state]).toEqual(['up', 'up']);
@@ -154,3 +159,28 @@ async function exportOf(store: Store): Promise<unknown[]> {
   for await (const { summaries } of selectInSlices(store, everything)) found.push(...summaries);
   return byId(found).map((summary) => JSON.parse(summaryToJson(summary)));
 }
+
+test('what is imported is exported bit for bit, by databases with all of those defaults at once', async () => {
+  const urls = await Promise.all([freshDatabaseUrl({ isMigrated: false }), freshDatabaseUrl({ isMigrated: false })]);
+  const all = Object.assign({}, ...Object.values(hostile)) as Settings;
+  for (const url of urls) {
+    await runSql(url, shadow);
+    for (const [name, value] of Object.entries(all)) await set(url, name, value);
+  }
+  const lines = fc.sample(anySummary, 200).map(({ sketch: _, ...summary }) => summaryToJson(summary));
+  const folder = await mkdtemp(join(tmpdir(), 'm2pg-hostile-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  await writeFile(join(folder, 'all.ndjson'), lines.join('\n'));
+  const env = { DATABASE_URLS: urls.join('|') };
+  const importing = runProgram(['import', join(folder, 'all.ndjson')], { env });
+  expect([await importing.exited(), importing.output()]).toEqual([0, expect.stringContaining('200')]);
+  for (const url of urls) {
+    const exporting = runProgram(['export'], { env: { DATABASE_URLS: url.href } });
+    expect(await exporting.exited()).toBe(0);
+    const exported = exporting
+      .output()
+      .split('\n')
+      .filter((line) => line.startsWith('{"name'));
+    expect(byId(exported.map((line) => JSON.parse(line)))).toEqual(byId(lines.map((line) => JSON.parse(line))));
+  }
+});

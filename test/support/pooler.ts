@@ -11,10 +11,11 @@ import { eventually } from './service-process.ts';
 import { findStablePort } from './stable-port.ts';
 
 /** Debian puts it where only root looks. */
-const binary = '/usr/sbin/pgbouncer';
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
+const binary = 'pgbouncer';
 
 /** Whether there is a PgBouncer to test with; what is skipped without one says so. */
-export const hasPooler = await promisify(execFile)(binary, ['--version']).then(
+export const hasPooler = await promisify(execFile)(binary, ['--version'], { env }).then(
   () => true,
   () => false,
 );
@@ -68,7 +69,7 @@ export async function startPooler(server: URL, settings: Readonly<Record<string,
   await configure(settings);
 
   const begin = async () => {
-    const child = spawn(binary, [file], { ...user, stdio: 'ignore' });
+    const child = spawn(binary, [file], { ...user, env, stdio: 'ignore' });
     await eventually(async () => {
       const socket = connect(port, '127.0.0.1');
       await once(socket, 'connect').finally(() => socket.destroy());
