@@ -59,8 +59,10 @@ export async function beginSession(client: Client, options: SessionOptions): Pro
   const ask = askWithin(client, timeouts.connectTimeoutMs);
   const { settings: ofUrl } = readUrlParameters(url);
   const mark = randomUUID();
-  const asked = { ...defaultSettings, ...options.settings, ...ofUrl, 'm2pg.session': mark, ...limitsOf(timeouts) };
-  const pinned = schema === undefined ? pinnedSettings : { ...pinnedSettings, search_path: escapeIdentifier(schema) };
+  const { own, wished } = splitSettings(options.settings ?? {});
+  const asked = { ...defaultSettings, ...wished, ...ofUrl, 'm2pg.session': mark, ...limitsOf(timeouts) };
+  const checked = { ...pinnedSettings, ...own };
+  const pinned = schema === undefined ? checked : { ...checked, search_path: escapeIdentifier(schema) };
   const [values, { pid, path }] = await ask(settingStatement(asked, pinned, timeouts)).then(read, (error) => {
     const isOfUrl =
       error instanceof DatabaseError && Object.keys(ofUrl).length > 0 && /^(22|42|55)/.test(error.code ?? '');
@@ -68,7 +70,7 @@ export async function beginSession(client: Client, options: SessionOptions): Pro
       ? new Failure('unsupported_database', 'does not take the options of its URL', { cause: error })
       : error;
   });
-  checkValues(values);
+  checkValues(values, checked);
   const home = schema ?? path.find((name) => !/^(pg_|information_schema$)/.test(name));
   if (schema === undefined && home !== undefined) await ask(`set search_path = ${escapeIdentifier(home)}`);
   const session = { pid, mark, isPooled: pid !== processOf(client), schema: home };
@@ -140,8 +142,18 @@ function read(answers: readonly Answer[]): [Values, { pid: number; path: readonl
   return [new Map(settings.map(({ name, value }) => [name, value])), place];
 }
 
-function checkValues(values: Values): void {
-  for (const [name, wanted] of Object.entries(pinnedSettings)) {
+/** Apart, those of a purpose that every session has pinned to some value, and those that a URL may change. */
+function splitSettings(settings: Readonly<Record<string, string>>) {
+  const isPinned = ([name]: [string, string]) => Object.hasOwn(pinnedSettings, name);
+  const all = Object.entries(settings);
+  return {
+    own: Object.fromEntries(all.filter(isPinned)),
+    wished: Object.fromEntries(all.filter((setting) => !isPinned(setting))),
+  };
+}
+
+function checkValues(values: Values, pinned: Readonly<Record<string, string>>): void {
+  for (const [name, wanted] of Object.entries(pinned)) {
     const value = values.get(name) ?? wanted;
     if (value !== wanted) {
       throw new Failure('unsupported_database', `does not keep ${name} = ${wanted} in a session; it is ${value}`);

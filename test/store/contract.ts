@@ -75,7 +75,7 @@ export function describeStoreContract(name: string, createStore: () => Promise<S
       const store = await createStore();
       const now = Math.floor(Date.now() / 1000);
       const summaries = Array.from({ length: 500 }, (_, index) =>
-        summaryOf({ name: `metric.${index % 50}`, bucket: now - index * 86_400 }),
+        summaryOf({ name: `metric.${index % 50}`, bucket: now - index * 21_600 }),
       );
       await store.write(summaries);
       expect((await store.select(everything)).summaries).toHaveLength(500);
