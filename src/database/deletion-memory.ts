@@ -4,13 +4,13 @@ import type { SeenDeletion } from './deletions.ts';
 const deletionsMax = 10_000;
 
 /**
- * The deletions that this process has seen: a database that returns gets them, also when the one that knows them is away by
+ * The deletions that this process has seen. A database that returns gets them, even if the database that knows them is away by
  * then.
  */
 export interface DeletionMemory {
-  /** Those that are known stay as they are. */
+  /** Keeps what it remembers already as it is. */
   remember(seen: readonly SeenDeletion[]): void;
-  /** All that are remembered, and what of these is not. Of both, what is remembered goes first. */
+  /** All remembered deletions and the given ones, each once. A remembered one takes precedence. */
   with(seen: readonly SeenDeletion[]): SeenDeletion[];
 }
 

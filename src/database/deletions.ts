@@ -6,6 +6,9 @@ import { databaseFailure } from './sqlstate.ts';
 /** A transaction of a tenth of a second. */
 const rowsMax = 5_000;
 
+/** The line of a deletion is drawn a quarter of a second after it was asked for: a clock must be known better than that. */
+export const clockTriesMax = 5;
+
 /** Runs a statement on one database, on whatever connection. */
 export type Run = (text: string, values?: unknown[]) => Promise<{ readonly rows: Record<string, unknown>[] }>;
 
@@ -41,7 +44,7 @@ export async function digestDeletions(run: Run): Promise<DeletionsDigest> {
     select count(*) || ':' || coalesce(bit_xor(uuid_hash_extended(id, 0)), 0) as digest,
       count(*) filter (where settled_at is null)::int as unsettled
     from deletions`;
-  const clock = await readClock(run);
+  const clock = await readClock(run, clockTriesMax);
   const { rows } = await run(text);
   return { ...(rows[0] as unknown as Omit<DeletionsDigest, 'clock'>), clock };
 }
@@ -65,7 +68,7 @@ export function toSeen(deletions: readonly DatedDeletion[], clock: ClockReading)
 
 /** All deletions that a database knows, as this process knows them. */
 export async function seeDeletions(run: Run): Promise<SeenDeletion[]> {
-  const clock = await readClock(run);
+  const clock = await readClock(run, clockTriesMax);
   return toSeen(await readDeletions(run), clock);
 }
 
@@ -85,7 +88,7 @@ export async function noteDeletions(run: Run, deletions: readonly DatedDeletion[
 /** Notes deletions that were made before, none as later than it was. */
 export async function passDeletionsOn(run: Run, seen: readonly SeenDeletion[]): Promise<void> {
   if (seen.length === 0) return;
-  const clock = await readClock(run);
+  const clock = await readClock(run, clockTriesMax);
   await noteDeletions(
     run,
     seen.map((deletion) => ({ ...deletion, deletedAt: instantsAt(clock, deletion.deletedAtMs)[0] })),

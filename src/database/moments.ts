@@ -20,10 +20,22 @@ export function momentsOf({ seconds, atMs, errorMs }: ClockReading, instant: num
   return [atMs + sinceMs - errorMs, atMs + sinceMs + errorMs];
 }
 
-/** Asks a database what its clock shows. */
-export async function readClock(run: Run): Promise<ClockReading> {
-  const begunMs = performance.now();
-  const { rows } = await run("select date_part('epoch', clock_timestamp()) as seconds");
-  const errorMs = (performance.now() - begunMs) / 2;
-  return { seconds: Number(rows[0]?.seconds), atMs: begunMs + errorMs, errorMs };
+/** Good enough for what goes by it. */
+const errorMsWanted = 10;
+
+/**
+ * Asks a database what its clock shows.
+ *
+ * @param triesMax How often, at most; the answer that came quickest counts. A process that is busy takes note of it late.
+ */
+export async function readClock(run: Run, triesMax = 1): Promise<ClockReading> {
+  let best: ClockReading | undefined;
+  for (let tries = 1; best === undefined || (best.errorMs > errorMsWanted && tries <= triesMax); tries += 1) {
+    const begunMs = performance.now();
+    const { rows } = await run("select date_part('epoch', clock_timestamp()) as seconds");
+    const errorMs = (performance.now() - begunMs) / 2;
+    if (best && best.errorMs <= errorMs) continue;
+    best = { seconds: Number(rows[0]?.seconds), atMs: begunMs + errorMs, errorMs };
+  }
+  return best;
 }

@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createDeletionMemory, type DeletionMemory } from '../database/deletion-memory.ts';
 import {
   applyDeletion,
+  clockTriesMax,
   countDeleted,
   digestDeletions,
   noteDeletions,
@@ -59,7 +60,7 @@ export function createDeleter({ copies, acks, memory = createDeletionMemory() }:
     const deletedAtMs = performance.now();
     const noted = await Promise.allSettled(
       copies.map(async (copy) => {
-        const clock = await readClock(writing(copy));
+        const clock = await readClock(writing(copy), clockTriesMax);
         // Not as late as it may be noted: a server that was frozen comes to it long after the answer.
         const [, deletedAt] = instantsAt(clock, performance.now());
         await noteDeletions(writing(copy), [{ ...deletion, deletedAt }]);

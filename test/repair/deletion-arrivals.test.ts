@@ -19,8 +19,9 @@ const runOn =
   (text, values = []) =>
     database.query('write', { text, values });
 
-/** Notes a deletion of `a` in one database and does not apply it yet. */
+/** Notes a deletion of `a` in one database, after the time that every deletion waits, and does not apply it yet. */
 async function noteOnly(copy: Copy): Promise<string> {
+  await sleep(300);
   const id = v4();
   const deletion = { id, name: 'a', ...everything, isById: false, deletedAt: Date.now() / 1_000 };
   await noteDeletions(runOn(copy), [deletion]);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { Client } from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
 import { createDeletionMemory } from '../../src/database/deletion-memory.ts';
 import { syncDeletions } from '../../src/repair/deletions.ts';
@@ -26,6 +27,9 @@ function heldStore(all: Copies) {
   };
   return { store: createPostgresStore({ database: held, observe }), open: () => gate.resolve() };
 }
+
+/** Who waits for a lock. */
+const waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
 
 /** With the names and the week that tests need. */
 async function prepareWarm(count: number): Promise<Copies> {
@@ -60,10 +64,7 @@ test('what waits for a lock while a deletion is applied goes when that is applie
      from series where name = 'a'`,
   );
   const writing = all.copies[0]?.store.write([summary]);
-  await eventually(async () => {
-    const waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    expect(await runSql(url, waiting)).toHaveLength(1);
-  });
+  await eventually(async () => expect(await runSql(url, waiting)).toHaveLength(1));
   expect((await deleteOn(all, [0], { name: 'a', ...everything })).outcomes).toMatchObject([
     { deleted: 0, isDone: true },
   ]);
@@ -83,6 +84,24 @@ test('what waits for a lock while a deletion is applied goes when that is applie
   await sync();
   expect(await namesIn(url)).toEqual([]);
   expect(await runSql(url, settled)).toEqual([{ settled: 1 }]);
+});
+
+test('what is sent again while its deletion waits for it stays', async () => {
+  const all = await prepareWarm(1);
+  const [url] = all.urls as [URL];
+  const summaries = Array.from({ length: 5 }, () => summaryOf({ name: 'a' }));
+  await all.copies[0]?.store.write(summaries);
+  // As the statement of a writer that has not ended yet.
+  const writer = new Client({ connectionString: url.href });
+  await writer.connect();
+  onTestFinished(() => writer.end());
+  await writer.query('begin');
+  await writer.query("update summaries set arrived = now() + interval '0.9 seconds' where id = $1", [summaries[3]?.id]);
+  const deleting = deleteOn(all, [0], { name: 'a', ...everything });
+  await eventually(async () => expect(await runSql(url, waiting)).toHaveLength(1));
+  await writer.query('commit');
+  expect((await deleting).outcomes).toMatchObject([{ deleted: 4, isDone: true }]);
+  expect(await runSql(url, 'select id from summaries')).toEqual([{ id: summaries[3]?.id }]);
 });
 
 test('a deletion settles half a minute after it was noted, not before it was applied twice', async () => {

@@ -8,7 +8,7 @@ import type { Copy } from '../../src/repair/copy.ts';
 import { createDeleter } from '../../src/repair/deletions.ts';
 import { createPostgresStore, type PostgresStore } from '../../src/store/postgres-store.ts';
 import { prepareCopies, setReadOnly } from '../support/copies.ts';
-import { deleteOn, everything, expectSound, namesIn, writeLate } from '../support/deleting.ts';
+import { ageDeletions, deleteOn, everything, expectSound, namesIn, writeLate } from '../support/deleting.ts';
 import { runSql } from '../support/fresh-database.ts';
 import { bitsOf, minutes, monday, packAll } from '../support/packing.ts';
 import { eventually } from '../support/service-process.ts';
@@ -60,6 +60,15 @@ test('nothing that is deleted is copied from a database that takes no writes, wh
   for (const url of [a, c]) expect(await namesIn(url)).toEqual(['a 3']);
   expect(await namesIn(b)).toEqual(['a 5']);
   expect(passes.at(-1)).toMatchObject({ hasFailed: true });
+  // Nor when the others have nothing to do about it any more.
+  await eventually(async () => {
+    for (const url of [a, c]) await ageDeletions(url);
+    await all.repair();
+    for (const url of [a, c]) expect(await runSql(url, 'select from deletions where settled_at is null')).toEqual([]);
+  });
+  await sleep(200);
+  await all.repair();
+  for (const url of [a, c]) expect(await namesIn(url)).toEqual(['a 3']);
 
   await setReadOnly(all, 1, false);
   await eventually(async () => {
