@@ -47,7 +47,8 @@ export interface SessionIdentity {
   readonly mark: string | null;
 }
 
-type Values = ReadonlyMap<string, string | null>;
+/** Settings as the server shows them. */
+type Values = Map<string, string | null>;
 
 /**
  * Begins the session of a connection that has just been made.
@@ -70,7 +71,7 @@ export async function beginSession(client: Client, options: SessionOptions): Pro
   });
   checkValues(values);
   const home = schema ?? path.find((name) => !/^(pg_|information_schema$)/.test(name));
-  if (schema === undefined && home !== undefined) await ask(`set search_path = ${escapeIdentifier(home)}`);
+  if (schema === undefined && home !== undefined) await setPath(ask, home, values);
   const session = { pid, mark, isPooled: pid !== processOf(client), schema: home };
   if (session.isPooled) await checkAgain(ask, session, values);
   return session;
@@ -138,6 +139,12 @@ function read(answers: readonly Answer[]): [Values, { pid: number; path: readonl
   if (place === undefined) throw new Error('BUG: a select without from gave no row');
   const settings = rows.filter((row) => 'name' in row) as { name: string; value: string | null }[];
   return [new Map(settings.map(({ name, value }) => [name, value])), place];
+}
+
+async function setPath(ask: Ask, schema: string, values: Values): Promise<void> {
+  const path = escapeLiteral(escapeIdentifier(schema));
+  const [answer] = await ask(`select pg_catalog.set_config('search_path', ${path}, false) as path`);
+  values.set('search_path', String(answer?.rows[0]?.path));
 }
 
 function checkValues(values: Values): void {
