@@ -47,7 +47,8 @@ export interface SessionIdentity {
   readonly mark: string | null;
 }
 
-type Values = ReadonlyMap<string, string | null>;
+/** Settings as the server shows them. */
+type Values = Map<string, string | null>;
 
 /**
  * Begins the session of a connection that has just been made.
@@ -72,7 +73,7 @@ export async function beginSession(client: Client, options: SessionOptions): Pro
   });
   checkValues(values, checked);
   const home = schema ?? path.find((name) => !/^(pg_|information_schema$)/.test(name));
-  if (schema === undefined && home !== undefined) await ask(`set search_path = ${escapeIdentifier(home)}`);
+  if (schema === undefined && home !== undefined) await setPath(ask, home, values);
   const session = { pid, mark, isPooled: pid !== processOf(client), schema: home };
   if (session.isPooled) await checkAgain(ask, session, values);
   return session;
@@ -150,6 +151,12 @@ function splitSettings(settings: Readonly<Record<string, string>>) {
     own: Object.fromEntries(all.filter(isPinned)),
     wished: Object.fromEntries(all.filter((setting) => !isPinned(setting))),
   };
+}
+
+async function setPath(ask: Ask, schema: string, values: Values): Promise<void> {
+  const path = escapeLiteral(escapeIdentifier(schema));
+  const [answer] = await ask(`select pg_catalog.set_config('search_path', ${path}, false) as path`);
+  values.set('search_path', String(answer?.rows[0]?.path));
 }
 
 function checkValues(values: Values, pinned: Readonly<Record<string, string>>): void {

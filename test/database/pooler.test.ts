@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { describe, expect, inject, onTestFinished, test, vi } from 'vitest';
+import { connect } from '../../src/database/connect.ts';
 import type { Database } from '../../src/database/database.ts';
 import { createPostgresStore } from '../../src/store/postgres-store.ts';
 import { freshDatabase, freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
@@ -89,6 +90,16 @@ describe.skipIf(!hasPooler)(`behind PgBouncer${whyNoPooler}`, () => {
         await database.close();
       }
     });
+  });
+
+  test('each connection finds out for itself that it does not keep its session', async () => {
+    const pooler = await startPooler(server(), { pool_mode: 'transaction', server_round_robin: '1' });
+    const url = pooler.urlOf(await freshDatabaseUrl());
+    // Two sessions at least, handed out in turn.
+    await startLoad(url, 2);
+    const timeouts = { connectTimeoutMs: 5_000, statementTimeoutMs: 5_000, queryTimeoutMs: 5_000 };
+    const connecting = () => connect([{ ssl: false, state: 'off' }], { url, timeouts, schema: 'public' });
+    await expect.poll(() => connecting().then(ignore, ({ code }) => code)).toBe('unsupported_database');
   });
 
   test('a pooler that is told to share sessions is found out by the first write that meets it, and used again afterwards', async () => {
