@@ -1,7 +1,9 @@
 import { Client } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
-import { rollUpOnce } from '../../src/database/roll-up.ts';
+import type { Database } from '../../src/database/database.ts';
+import { mergeLoose, rollUpOnce } from '../../src/database/roll-up.ts';
 import type { Observation } from '../../src/domain/observation.ts';
+import { binsOf, readSketch, sketchOf } from '../../src/domain/sketch.ts';
 import { createPostgresStore } from '../../src/store/postgres-store.ts';
 import { freshDatabase, freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
 import { summaryOf } from '../support/summaries.ts';
@@ -167,6 +169,42 @@ test('merges again what was inserted while its hour was being merged', async () 
   await rollUp();
   expect(await wrong(url)).toEqual([]);
 });
+
+test.each(['hourly_rollups', 'daily_rollups'])(
+  'merges no sketches into a row of %s that was rolled up anew meanwhile',
+  async (table) => {
+    const { url, database, store } = await prepare();
+    await store.write([summaryOf({ name: 'a' })]);
+    const sketchOfOne = (value: number) => Buffer.from(sketchOf(binsOf([value])));
+    await runSql(
+      url,
+      `insert into ${table} (series_id, start, earliest, latest, summaries, hash, count, weighed, plain, median, min, max, perc95,
+      perc99, last, sketch, is_loose)
+    select id, 'epoch', 'epoch', 'epoch', 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, $1, true from series`,
+      [Buffer.concat([sketchOfOne(1), sketchOfOne(2)])],
+    );
+    let isFirst = true;
+    const between: Database = {
+      ...database,
+      async query(kind, statement) {
+        const result = await database.query(kind, statement);
+        if (isFirst && statement.text.includes(`from ${table}`)) {
+          isFirst = false;
+          // A third summary came, and its hour was rolled up again.
+          await runSql(url, `update ${table} set summaries = 3, sketch = sketch || $1`, [sketchOfOne(3)]);
+        }
+        return result;
+      },
+    };
+    await mergeLoose(between);
+    const rows = await runSql(url, `select summaries, sketch, is_loose from ${table}`);
+    expect(isFirst).toBe(false);
+    expect(rows).toMatchObject([{ summaries: 3, is_loose: false }]);
+    // As one sketch, not one after another.
+    const together = readSketch(Buffer.concat([1, 2, 3].map(sketchOfOne)))?.toSketch();
+    expect(rows[0]?.sketch).toEqual(Buffer.from(together ?? []));
+  },
+);
 
 test('goes on where it was broken off', async () => {
   const { url, store, rollUp } = await prepare();

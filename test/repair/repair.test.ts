@@ -52,6 +52,15 @@ test('leaves alone what differs since a moment only: it may be a write on its wa
   await expectAllToHold(all, 1);
 });
 
+test('copies what is ahead of now, as far as a service takes it whose clock is an hour ahead', async () => {
+  const all = await prepareCopies(2);
+  const now = Math.floor(Date.now() / 1000);
+  const ahead = [60, 1_800, 3_600, 7_199].map((seconds) => summaryOf({ bucket: now + seconds }));
+  await all.copies[0]?.store.write(ahead);
+  await all.repair({ now: () => now });
+  await expectAllToHold(all, ahead.length);
+});
+
 test('fills a database that is new, with weeks that are packed in the others', async () => {
   const all = await prepareCopies(3);
   const summaries = minutes(100);
