@@ -78,6 +78,11 @@ function describe(o: Observation): Line {
         `${o.database} is left out: it ${o.failure.message}`,
         reasons(o.failure),
       ];
+    case 'server_lost':
+    case 'server_restarted':
+    case 'server_left':
+    case 'server_abandoned':
+      return describeServer(o);
     case 'connection_lost':
       return ['debug', `${o.database} ended an idle connection`, { reason: textOf(o.cause) }];
     case 'migrated':
@@ -118,6 +123,29 @@ function describe(o: Observation): Line {
       return ['debug', `${o.database} answered a read`, { durationMs: Math.round(o.durationMs) }];
     case 'read_failed':
       return ['warn', `${o.database} missed a read: it ${o.failure.message}`, reasons(o.failure)];
+  }
+}
+
+/** Of the servers of our own. */
+function describeServer(o: Extract<Observation, { type: `server_${string}` }>): Line {
+  const restart = 'restart m2pg to start it';
+  switch (o.type) {
+    case 'server_lost': {
+      const what = o.cause === undefined ? 'ended by itself' : 'did not start';
+      const reason = o.cause === undefined ? {} : { reason: textOf(o.cause) };
+      return ['warn', `the server of ${o.database} ${what}; it is started again in ${o.pauseMs / 1_000} s`, reason];
+    }
+    case 'server_restarted':
+      return ['info', `the server of ${o.database} runs again`];
+    case 'server_left':
+      return ['warn', `the server of ${o.database} was shut down by somebody else and is left so; ${restart}`];
+    case 'server_abandoned': {
+      const how = `${o.starts} starts within ${o.withinMs / 60_000} minutes did not help`;
+      return [
+        'error',
+        `the server of ${o.database} is not started again: ${how}; see .m2pg/${o.database}.log, then ${restart}`,
+      ];
+    }
   }
 }
 

@@ -52,6 +52,8 @@ export interface Databases {
   readonly embedded: readonly EmbeddedServer[];
   /** The deletions that this process has seen. */
   readonly memory: DeletionMemory;
+  /** Servers of our own that end from now on are not started again. */
+  leaveServers(): void;
   /** Ends the connections, in bounded time, then the servers that are ours. */
   close(): Promise<void>;
 }
@@ -67,7 +69,8 @@ export async function openDatabases(
   observe: Observe,
   { isGuest = false }: OpenOptions = {},
 ): Promise<Databases> {
-  const { servers, stop } = config.databaseUrls === 'embedded' ? await openEmbeddedServers(isGuest) : noServers;
+  const { servers, leave, stop } =
+    config.databaseUrls === 'embedded' ? await openEmbeddedServers(isGuest, observe) : noServers;
   const urls = config.databaseUrls === 'embedded' ? servers.map(({ url }) => url) : config.databaseUrls;
   const claimIdentity = createIdentities();
   const memory = createDeletionMemory();
@@ -97,6 +100,7 @@ export async function openDatabases(
     databases,
     embedded: servers,
     memory,
+    leaveServers: leave,
     async close() {
       const closed = Promise.all(databases.map((database) => database.close()));
       await Promise.race([closed, sleep(closeTimeoutMs, undefined, { ref: false })]);
@@ -151,29 +155,27 @@ export function describeRefused({ name, lastFailure }: DatabaseStatus): string {
   return `${name} is refused: it ${lastFailure?.message}`;
 }
 
-const noServers = { servers: [] as readonly EmbeddedServer[], stop: async () => undefined };
+const noServers = {
+  servers: [] as readonly EmbeddedServer[],
+  leave: () => undefined,
+  stop: async () => undefined,
+};
 
-async function openEmbeddedServers(isGuest: boolean) {
-  if (!isGuest || !(await isFolderLocked(folder))) return startEmbeddedServers();
+async function openEmbeddedServers(isGuest: boolean, observe: Observe) {
+  if (!isGuest || !(await isFolderLocked(folder))) return startEmbeddedServers(observe);
   const running = await Promise.all(embeddedNames.map((name) => findEmbeddedServer(folder, name)));
   const servers = running.filter((server) => server !== undefined);
   // One that is only just starting, or stopping, has not both.
-  return servers.length === embeddedNames.length ? { ...noServers, servers } : startEmbeddedServers();
+  return servers.length === embeddedNames.length ? { ...noServers, servers } : startEmbeddedServers(observe);
 }
 
-async function startEmbeddedServers() {
+async function startEmbeddedServers(observe: Observe) {
   const unlock = await lockFolder(folder);
   const starts = await Promise.allSettled(embeddedNames.map((name) => startEmbeddedServer(folder, name)));
   const servers = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
   // Also when we end by an error of ours, the servers do not stay behind.
   const stopAtExit = () => {
-    for (const { pid } of servers) {
-      try {
-        process.kill(pid, 'SIGINT');
-      } catch {
-        // It has ended already.
-      }
-    }
+    for (const server of servers) server.interrupt();
   };
   process.once('exit', stopAtExit);
   const stop = async () => {
@@ -186,7 +188,12 @@ async function startEmbeddedServers() {
     await stop();
     throw failed.reason;
   }
-  return { servers, stop };
+  const leaving = new AbortController();
+  servers.forEach((server, index) => {
+    const database = embeddedNames[index] ?? '';
+    server.keepRunning((event) => observe({ ...event, database }), leaving.signal);
+  });
+  return { servers, leave: () => leaving.abort(), stop };
 }
 
 /** What was done to have databases, for the person at the terminal; no passwords. */

@@ -48,6 +48,7 @@ export async function serveTogether(config: Config): Promise<void> {
   const end = async (signal: string): Promise<void> => {
     const deadlineMs = performance.now() + stopTimeoutMs;
     stopping.abort();
+    opened.leaveServers();
     const areStopped = await workers.stop(signal, workersTimeoutMs);
     const isMaintained = await isDoneBefore(maintenance, deadlineMs);
     const isClosed = await isDoneBefore(opened.close(), deadlineMs + stopTimeoutMs);

@@ -96,6 +96,7 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
     },
     async stop(signal, work) {
       observe({ type: 'stopping', signal });
+      opened.leaveServers();
       const deadlineMs = performance.now() + stopTimeoutMs;
       setTimeout(() => graceEnd.abort(new Failure('stopping', 'the service is stopping')), graceMs).unref();
       let cutOff = 0;
