@@ -26,7 +26,8 @@ function latencies(index: number): number[] {
   });
 }
 
-const sketches = Array.from({ length: sketchesMany }, (_, index) => Buffer.from(sketchOf(binsOf(latencies(index)))));
+const samples = Array.from({ length: sketchesMany }, (_, index) => latencies(index));
+const sketches = samples.map((values) => Buffer.from(sketchOf(binsOf(values))));
 
 /** What sketches cost: room, writes, and the largest read, each beside the same without. */
 export async function benchSketches(ground: Ground): Promise<Figure[]> {
@@ -46,11 +47,15 @@ async function benchWrites(url: string): Promise<Figure[]> {
   const bucket = Math.floor(Date.now() / 1000);
   const statistics = { mean: 2.5, median: 2.25, min: 1, max: 9.5, perc95: 8.5, perc99: 9.25, last: 3.75 };
   const summaryOf = (index: number) => ({ name: `bench.${index % 100}`, bucket, count: valuesMany, ...statistics });
-  const protoOf = (index: number) => Buffer.from(sketchToProto(sketches[index % sketchesMany] ?? Buffer.of()) ?? []);
+  const sketchedOf = (index: number) => {
+    const values = samples[index % sketchesMany] ?? [];
+    const proto = Buffer.from(sketchToProto(sketches[index % sketchesMany] ?? Buffer.of()) ?? []);
+    // A sketch must fit the extremes of its summary.
+    const extremes = { min: Math.min(...values), max: Math.max(...values) };
+    return { ...summaryOf(index), ...extremes, sketch: proto.toString('base64') };
+  };
   const bare = JSON.stringify(Array.from({ length: 1_000 }, (_, index) => summaryOf(index)));
-  const rich = JSON.stringify(
-    Array.from({ length: 1_000 }, (_, index) => ({ ...summaryOf(index), sketch: protoOf(index).toString('base64') })),
-  );
+  const rich = JSON.stringify(Array.from({ length: 1_000 }, (_, index) => sketchedOf(index)));
   const rate = async (body: string) => (await load(url, 4, [body])).requests.average * 1_000;
   const arrays = await measurePairs(
     () => rate(rich),

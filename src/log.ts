@@ -123,7 +123,7 @@ function describe(o: Observation): Line {
 
 function describeUp(o: Observation & { type: 'database_up' }): Line {
   const how = { version: o.version, tls: o.tls };
-  const up = `${o.database} is ${o.readOnly ? 'up, read-only' : 'up'}`;
+  const up = `${o.database} is up${o.readOnly ? ', read-only' : ''}${o.isPooled ? ', behind a pooler in session mode' : ''}`;
   return ['info', o.fsync ? up : `${up}; its fsync is off: a power failure loses what it has acknowledged`, how];
 }
 
@@ -131,8 +131,15 @@ function hoursOf({ from, until }: { readonly from: number; readonly until: numbe
   return { from: new Date(from * 1000).toISOString(), until: new Date(until * 1000).toISOString() };
 }
 
-function reasons(failure: Failure): Readonly<Record<string, unknown>> {
-  return { code: failure.code, ...(failure.cause !== undefined && { reason: textOf(failure.cause) }) };
+function reasons({ code, cause }: Failure): Readonly<Record<string, unknown>> {
+  if (cause === undefined) return { code };
+  const sqlstate = sqlstateOf(cause);
+  return { code, ...(sqlstate !== undefined && { sqlstate }), reason: textOf(cause) };
+}
+
+/** Of an error that PostgreSQL reported, which is the only one that has a severity. */
+function sqlstateOf(cause: unknown): unknown {
+  return cause instanceof Error && 'severity' in cause && 'code' in cause ? cause.code : undefined;
 }
 
 /** An error that nobody expected, and where it came from. Its other properties may hold values and URLs. */

@@ -64,7 +64,15 @@ describe('a line', () => {
     [
       'info',
       'a database comes up',
-      { type: 'database_up', database: 'db1', version: '18', tls: 'off', readOnly: false, fsync: true },
+      {
+        type: 'database_up',
+        database: 'db1',
+        version: '18',
+        tls: 'off',
+        readOnly: false,
+        isPooled: false,
+        fsync: true,
+      },
     ],
     [
       'error',
@@ -79,13 +87,19 @@ describe('a line', () => {
     expect(log.lines().map((line) => line.level)).toEqual([level]);
   });
 
-  test('says of a database that comes up that it would lose what it has committed', () => {
+  test('says of a database that comes up that it would lose what it has committed, is read-only, or is behind a pooler', () => {
     const log = logInMemory();
-    const up = { type: 'database_up', database: 'db1', version: '18', tls: 'off', readOnly: false } as const;
-    log.observe({ ...up, fsync: true }, { ...up, fsync: false });
+    const server = { type: 'database_up', database: 'db1', version: '18', tls: 'off' } as const;
+    const up = { ...server, readOnly: false, isPooled: false } as const;
+    log.observe(
+      { ...up, fsync: true },
+      { ...up, fsync: false },
+      { ...up, fsync: true, isPooled: true, readOnly: true },
+    );
     expect(log.lines().map(({ msg }) => msg)).toEqual([
       'db1 is up',
       'db1 is up; its fsync is off: a power failure loses what it has acknowledged',
+      'db1 is up, read-only, behind a pooler in session mode',
     ]);
   });
 
@@ -182,6 +196,7 @@ describe('repetition', () => {
       version: '18.0',
       tls: 'off',
       readOnly: false,
+      isPooled: false,
       fsync: true,
     };
     const log = logInMemory('info');

@@ -52,7 +52,6 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 
 /** The only place of each package. One that is not listed is to be given its place here first. */
 const places: Readonly<Record<string, string>> = {
-  '@date-fns/tz': 'domain',
   'date-fns': 'domain',
   uuid: 'domain',
   '@hono/node-server': 'http',

@@ -58,7 +58,7 @@ export function percentilesOf(
 ): ((percent: number) => number) | undefined {
   const reading = sketch.length === 0 ? undefined : readSketch(sketch);
   if (reading?.summaries !== summaries || reading.values === 0) return undefined;
-  return (percent) => Math.min(Math.max(reading.quantile(percent / 100), min), max);
+  return (percent) => Math.min(Math.max(reading.percentile(percent), min), max);
 }
 
 /**

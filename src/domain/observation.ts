@@ -24,6 +24,8 @@ export type Observation =
       readonly version: string;
       readonly tls: string;
       readonly readOnly: boolean;
+      /** There is a pooler between us and the server. */
+      readonly isPooled: boolean;
       /** False: a power failure of the server loses what was acknowledged. */
       readonly fsync: boolean;
     }

@@ -1,4 +1,4 @@
-import { TZDate } from '@date-fns/tz';
+import { createZoneClock, type ZoneClock } from './zone-clock.ts';
 
 type Unit = 'second' | 'minute' | 'hour' | 'day' | 'week' | 'month' | 'year';
 
@@ -72,8 +72,8 @@ export function finestResolution(from: number, to: number, bucketsMax: number): 
 }
 
 /**
- * What JavaScript takes for zones beyond IANA's, abbreviations for the most part: PostgreSQL knows none of them, or takes
- * them for another (IST is India here, and Israel there).
+ * What JavaScript takes for zones beyond IANA's. Most are abbreviations, which mean different zones to different people: IST is
+ * India here and Israel in PostgreSQL.
  */
 const notOfIana =
   /^(ACT|AET|AGT|ART|AST|BET|BST|CAT|CNT|CST|CTT|EAT|ECT|IET|IST|JST|MIT|NET|NST|PLT|PNT|PRT|PST|SST|VST|SystemV\/.*|US\/Pacific-New)$/i;
@@ -91,48 +91,81 @@ export function isTimezone(text: string): boolean {
   }
 }
 
+/** Instants, both ends inclusive, and the buckets into which they are to be put. */
+export interface BucketRange {
+  /** Unix seconds. */
+  readonly from: number;
+  readonly to: number;
+  readonly resolution: Resolution;
+  /** IANA name. */
+  readonly timezone: string;
+}
+
+/**
+ * The starts of all buckets that a range touches, ascending, in Unix seconds: of days and longer. Undefined for shorter ones, which
+ * have the same width everywhere.
+ *
+ * A bucket begins with the first instant at which the clocks of the zone show its first day or a later one, and ends where the next
+ * begins. So each instant is in one bucket: also where clocks skip midnight, where they show it twice, where they go back to the
+ * day before (St. John's, until 2011), and where a whole day was left out (Apia, 2011) or came twice.
+ */
+export function bucketStarts(range: BucketRange): number[] | undefined {
+  const { resolution, timezone } = range;
+  return isCalendar(resolution) ? calendarStarts(range, createZoneClock(timezone)) : undefined;
+}
+
 /**
  * Returns the function that gives for an instant the start of its bucket, both in Unix seconds.
  *
  * Second, minute and hour count from the Unix epoch, as Graphite and Prometheus align them, in every zone. Day and week
- * count local days from the epoch, weeks from Monday; month and year are the calendar's. A day begins with its first
- * instant: at the change of clocks where that skips midnight, and with the first of two midnights.
+ * count local days from the epoch, weeks from Monday; month and year are the calendar's.
  */
 export function bucketStart(resolution: Resolution, timezone: string): (instant: number) => number {
-  const { amount, unit } = resolution;
-  const width = amount * unitSeconds[unit];
-  if (unit === 'second' || unit === 'minute' || unit === 'hour')
-    return (instant) => Math.floor(instant / width) * width;
-  // Local midnights fall on quarter hours in every zone of the last decades, so a quarter hour lies in one bucket;
-  // computing each only once makes a large read some hundred times cheaper.
-  const known = new Map<number, number>();
+  const width = resolution.amount * unitSeconds[resolution.unit];
+  if (!isCalendar(resolution)) return (instant) => Math.floor(instant / width) * width;
+  const clock = createZoneClock(timezone);
+  // Of each day in UTC, so that a large read computes each only once.
+  const known = new Map<number, number[]>();
   return (instant) => {
-    const quarter = Math.floor(instant / 900);
-    const start = known.get(quarter) ?? calendarStart(quarter * 900, resolution, timezone);
-    known.set(quarter, start);
+    const day = Math.floor(instant / unitSeconds.day);
+    const [from, to] = [day * unitSeconds.day, (day + 1) * unitSeconds.day];
+    const starts = known.get(day) ?? calendarStarts({ from, to, resolution, timezone }, clock);
+    known.set(day, starts);
+    const start = starts.findLast((one) => one <= instant);
+    if (start === undefined) throw new Error(`BUG: ${instant} is in no bucket`);
     return start;
   };
 }
 
-function calendarStart(instant: number, { amount, unit }: Resolution, timezone: string): number {
-  const local = new TZDate(instant * 1000, timezone);
-  if (unit === 'year') return localMidnight(local.getFullYear(), 0, 1, timezone);
-  if (unit === 'month') return localMidnight(local.getFullYear(), local.getMonth(), 1, timezone);
-  const day = Date.UTC(local.getFullYear(), local.getMonth(), local.getDate()) / 86_400_000;
-  // 1970-01-01 was a Thursday, so day 4 was the first Monday.
-  const [days, origin] = unit === 'week' ? [amount * 7, 4] : [amount, 0];
-  return localMidnight(1970, 0, 1 + Math.floor((day - origin) / days) * days + origin, timezone);
+/** Whether buckets are of local days, months or years. */
+function isCalendar({ unit }: Resolution): boolean {
+  return unit !== 'second' && unit !== 'minute' && unit !== 'hour';
 }
 
-function localMidnight(year: number, month: number, date: number, timezone: string): number {
-  const midnight = new TZDate(year, month, date, timezone);
-  // In some zones that is the second of two: then what comes before it is of the same day.
-  const before = new TZDate(midnight.getTime() - 1, timezone);
-  const elapsedMs = before.getDate() === midnight.getDate() ? millisecondOfDay(before) + 1 : 0;
-  return (midnight.getTime() - elapsedMs) / 1000;
+function calendarStarts({ from, to, resolution }: BucketRange, clock: ZoneClock): number[] {
+  const { first, localStartOf } = localBuckets(resolution, from + clock.offsetAt(from));
+  const starts: number[] = [];
+  for (let place = first; ; place += 1) {
+    const start = clock.firstInstantOf(localStartOf(place));
+    // Beyond what a Date can hold it is NaN.
+    if (!(start <= to)) return starts;
+    // The one before is over when the range begins, or its days were left out.
+    if (start <= from || start === starts.at(-1)) starts.pop();
+    starts.push(start);
+  }
 }
 
-function millisecondOfDay(local: TZDate): number {
-  const [hours, minutes, seconds] = [local.getHours(), local.getMinutes(), local.getSeconds()];
-  return ((hours * 60 + minutes) * 60 + seconds) * 1000 + local.getMilliseconds();
+/** Buckets by their place in a row: that of a local time, and at which local time each begins. */
+function localBuckets({ amount, unit }: Resolution, local: number) {
+  if (unit === 'month' || unit === 'year') {
+    const months = unit === 'year' ? 12 : 1;
+    const date = new Date(local * 1_000);
+    const first = Math.floor((date.getUTCFullYear() * 12 + date.getUTCMonth()) / months);
+    // Unlike Date.UTC, which takes the years 0 to 99 for 1900 to 1999.
+    return { first, localStartOf: (place: number) => new Date(0).setUTCFullYear(0, place * months, 1) / 1_000 };
+  }
+  // 1970-01-01 was a Thursday, so the first Monday was four days later.
+  const origin = unit === 'week' ? 4 * unitSeconds.day : 0;
+  const width = amount * unitSeconds[unit];
+  return { first: Math.floor((local - origin) / width), localStartOf: (place: number) => place * width + origin };
 }

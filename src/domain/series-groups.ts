@@ -3,6 +3,21 @@ import { noSketch, type Sketch } from './sketch.ts';
 import { type StatisticName, type Statistics, statisticNames } from './summary.ts';
 
 /**
+ * How near a statistic of a group is to that of all its values. Count, mean, min, max and last are exact, as are all statistics of a
+ * single summary. Median and percentiles of several are within 1 % where all of them carry a sketch, else an upper bound.
+ */
+export const accuracies = ['exact', 'within_1_percent', 'upper_bound'] as const;
+
+/** One of them. */
+export type Accuracy = (typeof accuracies)[number];
+
+/** Of the percentiles that are asked for: they come of sketches, also those of a single summary. */
+export const percentileAccuracy: Accuracy = 'within_1_percent';
+
+/** The statistics that are not always exact. */
+const inexact: readonly StatisticName[] = ['median', 'perc95', 'perc99'];
+
+/**
  * The merged statistics of one series, in columns: entry i of every column belongs to the i-th bucket that holds data.
  * Columns of numbers, because a large answer has millions of them: they take a tenth of the memory of objects.
  */
@@ -26,6 +41,13 @@ export interface SeriesGroups {
   readonly sketches?: Sketch[];
   /** Those that were asked for, in their order; NaN where they cannot be told. */
   readonly percentiles?: readonly Float64Array[];
+  /** Of median, perc95 and perc99 of each, as a place in `accuracies`. */
+  readonly accuracy?: Uint8Array;
+}
+
+/** How near a statistic of a group is. Of series that `takePercentiles` has finished. */
+export function accuracyOf({ accuracy }: SeriesGroups, statistic: StatisticName, index: number): Accuracy {
+  return (inexact.includes(statistic) ? accuracies[accuracy?.[index] ?? 0] : undefined) ?? 'exact';
 }
 
 /** Columns of so many zeros, to be filled in. */
@@ -71,6 +93,7 @@ export function setStatistics(series: SeriesGroups, index: number, statistics: S
 export function takePercentiles(series: SeriesGroups, wanted: readonly number[]): SeriesGroups {
   const { counts, statistics, sketches = [] } = series;
   const percentiles = wanted.map(() => new Float64Array(counts.length).fill(Number.NaN));
+  const accuracy = Uint8Array.from(counts, (count) => accuracies.indexOf(count > 1 ? 'upper_bound' : 'exact'));
   sketches.forEach((sketch, index) => {
     const of = (column: Float64Array) => column[index] ?? Number.NaN;
     const percentile = percentilesOf(sketch, of(counts), of(statistics.min), of(statistics.max));
@@ -79,10 +102,11 @@ export function takePercentiles(series: SeriesGroups, wanted: readonly number[])
       statistics.median[index] = percentile(50);
       statistics.perc95[index] = percentile(95);
       statistics.perc99[index] = percentile(99);
+      accuracy[index] = accuracies.indexOf('within_1_percent');
     }
     percentiles.forEach((column, place) => {
       column[index] = percentile(wanted[place] ?? Number.NaN);
     });
   });
-  return { ...series, percentiles };
+  return { ...series, percentiles, accuracy };
 }

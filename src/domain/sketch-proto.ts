@@ -4,10 +4,11 @@
  * keep as a map, and makes an array as long as the distance between any two keys that somebody sends.
  */
 import { PbfReader, PbfWriter } from 'pbf';
-import { readSketch, type Sketch, sketchGamma, sketchKeyMax, sketchOf } from './sketch.ts';
+import { readSketch, type Sketch, sketchGamma, sketchKeyMax } from './sketch.ts';
+import type { SentSketch } from './sketch-fit.ts';
 
-/** A sketch, and of how many values it is; or what is wrong with it. */
-export type SketchFromProto = { readonly sketch: Sketch; readonly values: number } | { readonly problem: string };
+/** A sketch, yet to be fitted to its summary; or what is wrong with it. */
+export type SketchFromProto = SentSketch | { readonly problem: string };
 
 interface Message {
   gamma: number;
@@ -35,9 +36,9 @@ export function sketchFromProto(bytes: Uint8Array): SketchFromProto {
   }
   const problem = problemOf(message);
   if (problem) return { problem };
-  const { zeros, positive, negative } = message;
-  const sketch = sketchOf({ zeros, positive: withoutEmpty(positive), negative: withoutEmpty(negative) });
-  return { sketch, values: zeros + sumOf(positive) + sumOf(negative) };
+  const { gamma, zeros, positive, negative } = message;
+  const bins = { zeros, positive: withoutEmpty(positive), negative: withoutEmpty(negative) };
+  return { bins, gamma, values: zeros + sumOf(positive) + sumOf(negative) };
 }
 
 /** The protobuf message `DDSketch` of a sketch; undefined where the bytes are none. */

@@ -24,15 +24,32 @@ const { mapping } = new DDSketch({ relativeAccuracy: 0.01 });
 /** The ratio of the bounds of a bin: (1 + a) / (1 − a) with a relative accuracy a of 1 %. */
 export const sketchGamma = mapping.gamma;
 
+/** Values up to this size count as zero in the libraries for Go, Java and Python; in that for JavaScript, up to half of it. */
+export const sketchZeroMax = 2.3e-308;
+
 /** Of the bins of all doubles: the smallest has key −35,453, the greatest 35,489. */
 export const sketchKeyMax = 35_500;
 
+/** Millionths: as fine as a percentile can be asked for. */
+const partsOfPercent = 1_000_000;
+
 /**
- * Which of n values in ascending order, counted from 0, is at a quantile between 0 and 1: q n, rounded down, as l2met took it.
- * Not q (n − 1) of sketches-js, which of ten values gives the ninth as p95, and of two the lesser.
+ * The rule by which all percentiles are taken: which of n values in ascending order, counted from 0, is the percentile p. It is p × n /
+ * 100, rounded down, as l2met took it, and the last value for what is beyond. The result is exact for every p of up to six decimals:
+ * 99.99 × 10,000 / 100 is 9,999, where binary fractions come to a little less.
+ *
+ * Not p / 100 × (n − 1) as in sketches-js, which takes the ninth of ten values as p95, and the lesser of two.
+ *
+ * @param percent From 0 to 100.
  */
-export function rankOf(quantile: number, values: number): number {
-  return Math.min(values - 1, Math.floor(quantile * values));
+export function rankOf(percent: number, values: number): number {
+  const parts = Math.round(percent * partsOfPercent);
+  const product = parts * values;
+  const whole = 100 * partsOfPercent;
+  const rank = Number.isSafeInteger(product)
+    ? (product - (product % whole)) / whole
+    : Number((BigInt(parts) * BigInt(values)) / BigInt(whole));
+  return Math.min(values - 1, rank);
 }
 
 /** The bins of a sketch while they are counted: how many values each holds, by its key. */
@@ -70,8 +87,8 @@ export interface SketchReading {
   readonly summaries: number;
   /** How many values. */
   readonly values: number;
-  /** The value at `rankOf` a quantile between 0 and 1; NaN of no values. */
-  quantile(quantile: number): number;
+  /** The value at `rankOf` a percentile between 0 and 100; NaN of no values. */
+  percentile(percent: number): number;
   /** The same as one sketch. */
   toSketch(): Sketch;
   /** Keys ascending. */
@@ -101,10 +118,10 @@ export function readSketch(bytes: Sketch): SketchReading | undefined {
   return {
     summaries,
     values,
-    quantile(quantile) {
-      const rank = rankOf(quantile, values);
-      const below = negative.total();
+    percentile(percent) {
       if (values === 0) return Number.NaN;
+      const rank = rankOf(percent, values);
+      const below = negative.total();
       if (rank < below) return -mapping.value(negative.keyAtRank(below - rank - 1));
       if (rank < below + zeros) return 0;
       return mapping.value(positive.keyAtRank(rank - below - zeros));

@@ -7,20 +7,20 @@ export type Kind = 'measurement' | 'counter' | 'sample';
 /**
  * The summary of some values in the order in which they came, at least one.
  *
- * Median and percentiles are the values that l2met took (`bucket.go`), at `rankOf` 0.5, 0.95 and 0.99. Measurements carry a
+ * Median and percentiles are the values that l2met took (`bucket.go`), at `rankOf` 50, 95 and 99. Measurements carry a
  * sketch as well, from which those of longer periods come, by the same rank.
  */
 export function summarize(kind: Kind, values: readonly number[]): Statistics & { readonly sketch?: Sketch } {
   const inOrder = Float64Array.from(values).sort();
-  const at = (share: number) => inOrder[rankOf(share, inOrder.length)] ?? Number.NaN;
+  const at = (percent: number) => inOrder[rankOf(percent, inOrder.length)] ?? Number.NaN;
   return {
     count: values.length,
     mean: meanOf(values),
-    median: at(0.5),
+    median: at(50),
     min: at(0),
     max: inOrder.at(-1) ?? Number.NaN,
-    perc95: at(0.95),
-    perc99: at(0.99),
+    perc95: at(95),
+    perc99: at(99),
     last: values.at(-1) ?? Number.NaN,
     ...(kind === 'measurement' && { sketch: sketchOf(binsOf(values)) }),
   };

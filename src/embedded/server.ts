@@ -31,6 +31,12 @@ const startsMax = 3;
 
 const stopTimeoutMs = 10_000;
 
+/**
+ * Nobody else is to reach it. A read of everything locks the partition of each week: with the default of 64 four such reads
+ * at once exhaust the locks of a server that holds decades.
+ */
+const ourSettings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', max_locks_per_transaction: '256' };
+
 /** A PostgreSQL server that m2pg runs itself. */
 export interface EmbeddedServer {
   readonly pid: number;
@@ -116,7 +122,7 @@ async function start(
   const logFile = `${directory}.log`;
   for (let attempt = 1; ; attempt += 1) {
     const port = await findFreePort();
-    const all = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...settings };
+    const all = { ...ourSettings, ...settings };
     const parameters = Object.entries(all).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
     const log = await open(logFile, 'a', 0o600);
     const child = spawn(postgres, ['-D', pathOf(directory, as), '-p', String(port), ...parameters], {

@@ -15,14 +15,17 @@
  * Hours that are noted as dirty are read from their rows, and days with a dirty hour from their hours. Days are taken
  * where buckets consist of whole days. In a zone whose days do not begin with an hour of UTC, everything is read from rows.
  *
- * Groups are made by a key, the local time at which a bucket begins; the instant is computed once for each group, since that
- * takes longer, and a local time may come twice.
+ * Groups are made by a key. Of buckets shorter than a day that is their start. Longer ones begin where the service says: it passes
+ * all starts of the range as one sorted array, and the key is the place in it. So it makes no difference which time-zone rules a
+ * database has. Three million rows are grouped in 0.42 s by 2,100 starts and in 0.53 s by 11,000, which are the most that a read may
+ * have; with `at time zone` it takes 0.48 s in UTC and 1.1 s in Berlin.
  *
  * The mean is a sum of products, which PostgreSQL refuses to let overflow or underflow. Groups for which it would have
  * mean NaN: the caller merges them row by row.
  */
+import { timestamptzArray } from '../database/binary-array.ts';
 import type { Statement } from '../database/pools.ts';
-import { type Resolution, unitSeconds } from '../domain/resolution.ts';
+import { bucketStarts, unitSeconds } from '../domain/resolution.ts';
 import type { AggregateQuery } from '../domain/store.ts';
 import { type StatisticName, statisticNames } from '../domain/summary.ts';
 import { storedColumns } from './select-statements.ts';
@@ -32,12 +35,12 @@ export const groupColumns = ['buckets', 'earliest', 'latest', 'counts', 'hashes'
 
 /** Rows for `decodeSeries`, names ascending. */
 export function aggregateStatement(query: AggregateQuery): Statement {
-  const { namePattern, from, to, resolution, timezone, percentiles } = query;
-  const bucket = bucketExpressions(resolution);
+  const { namePattern, from, to, percentiles } = query;
+  const bucket = bucketExpressions(query);
   // One summary tells its own percentiles, but for those that it does not have.
   const isForAll = percentiles !== undefined && percentiles.length > 0;
-  const merged = rollUpsHelp(resolution)
-    ? mergeRollUps(bucket.keyOf, isWholeDays(resolution, timezone))
+  const merged = bucket.isWhole(unitSeconds.hour)
+    ? mergeRollUps(bucket.keyOf, bucket.isWhole(unitSeconds.day))
     : mergeRows(bucket.keyOf);
   return {
     text: `
@@ -57,7 +60,7 @@ export function aggregateStatement(query: AggregateQuery): Statement {
         ${groupColumns.map((column) => `columns.${column}`).join(', ')}
       from columns join matched on matched.id = series_id
       order by name`,
-    values: [namePattern ?? null, from, to, ...bucket.values(timezone)],
+    values: [namePattern ?? null, from, to, bucket.value],
   };
 }
 
@@ -142,17 +145,11 @@ const partColumns =
   'earliest, latest, summaries, hash, count, weighted, weighed, plain, median, min, max, perc95, perc99, last, sketch';
 
 /** Where rows end and roll-ups begin: one row of h0, d0, d1 and h1, in this order and equal where there is nothing between. */
-function splitRange(keyOf: At, isInDays: boolean): string {
+function splitRange(isInDays: boolean): string {
   return `
-    touched as materialized (
-      select ${hourOf(`to_timestamp($2::float8) + ${hour} - ${tick}`)} as h0,
-        least(${hourOf(`to_timestamp($3::float8) + ${tick}`)}, rolled_to) as h1
-      from rollup_state limit 1),
     whole as materialized (
-      select h0, case when h1 < h0 or exists (
-          select from generate_series(h0, h1 - ${hour}, ${hour}) as begun
-          where ${keyOf('begun')} <> ${keyOf(`begun + ${hour} - ${tick}`)}) then h0 else h1 end as h1
-      from touched),
+      select h0, greatest(h0, least(${hourOf(`to_timestamp($3::float8) + ${tick}`)}, rolled_to)) as h1
+      from rollup_state, (select ${hourOf(`to_timestamp($2::float8) + ${hour} - ${tick}`)} as h0) as begin limit 1),
     split as materialized (
       select h0, h1, d0, greatest(d0, ${isInDays ? dayOf('h1') : 'h1'}) as d1
       from (select *, ${isInDays ? `least(h1, ${dayOf(`h0 + ${day} - ${tick}`)})` : 'h1'} as d0 from whole limit 1) as days)`;
@@ -166,7 +163,7 @@ function mergeRollUps(keyOf: At, isInDays: boolean): string {
       select * from ${table}
       where ${table}.series_id = span.series_id and start >= lower and start < upper offset 0) as rollup`;
   return `
-    ${splitRange(keyOf, isInDays)},
+    ${splitRange(isInDays)},
     dirty as materialized (
       select distinct series_id, hour from dirty_hours
       where series_id in (select id from matched)
@@ -217,59 +214,35 @@ function mergeRollUps(keyOf: At, isInDays: boolean): string {
         group by series_id, 2) as groups)`;
 }
 
-/** Whether an hour lies in one bucket whole, unless a zone is in the way. */
-function rollUpsHelp({ amount, unit }: Resolution): boolean {
-  return (amount * unitSeconds[unit]) % unitSeconds.hour === 0;
-}
-
-/** Whether a day of UTC lies in one bucket whole. */
-function isWholeDays({ unit }: Resolution, timezone: string): boolean {
-  return unitSeconds[unit] >= unitSeconds.day && /^(etc\/)?(utc|gmt|uct|zulu|universal)$/i.test(timezone);
-}
-
-/** What makes buckets of instants, as `bucketStart` in the domain does. Parameters from $4 on. */
+/** What makes buckets of instants, as `bucketStart` in the domain does. */
 interface BucketExpressions {
   /** The same for all instants of a bucket, and for no others; ascending. */
   readonly keyOf: At;
   /** The first instant of the bucket of a key. */
   readonly startOf: At;
-  values(timezone: string): unknown[];
+  /** The parameter $4. */
+  readonly value: unknown;
+  /** Whether each stretch of so many seconds, counted from the epoch, lies in one bucket, as far as the range goes. */
+  isWhole(seconds: number): boolean;
 }
 
-function bucketExpressions({ amount, unit }: Resolution): BucketExpressions {
-  const width = `${amount} ${unit}s`;
-  switch (unit) {
-    case 'second':
-    case 'minute':
-    case 'hour':
-      return {
-        keyOf: (instant) => `date_bin($4::interval, ${instant}, 'epoch'::timestamptz)`,
-        startOf: (key) => key,
-        values: () => [width],
-      };
-    case 'day':
-    case 'week': {
-      // Weeks count from the first Monday of the epoch.
-      const origin = `'${unit === 'week' ? '1970-01-05' : '1970-01-01'}'::timestamp`;
-      return {
-        keyOf: (instant) => `date_bin($4::interval, (${instant}) at time zone $5, ${origin})`,
-        startOf: firstInstantOf,
-        values: (timezone) => [width, timezone],
-      };
-    }
-    case 'month':
-    case 'year':
-      return {
-        keyOf: (instant) => `date_trunc($4, (${instant}) at time zone $5)`,
-        startOf: firstInstantOf,
-        values: (timezone) => [unit, timezone],
-      };
+function bucketExpressions(query: AggregateQuery): BucketExpressions {
+  const starts = bucketStarts(query);
+  if (starts !== undefined) {
+    // The first bucket may begin before the range.
+    const within = starts.slice(1);
+    return {
+      keyOf: (instant) => `width_bucket(${instant}, $4::timestamptz[])`,
+      startOf: (key) => `($4::timestamptz[])[${key}]`,
+      value: timestamptzArray(starts),
+      isWhole: (seconds) => within.every((start) => start % seconds === 0),
+    };
   }
+  const { amount, unit } = query.resolution;
+  return {
+    keyOf: (instant) => `date_bin($4::interval, ${instant}, 'epoch'::timestamptz)`,
+    startOf: (key) => key,
+    value: `${amount} ${unit}s`,
+    isWhole: (seconds) => (amount * unitSeconds[unit]) % seconds === 0,
+  };
 }
-
-/**
- * Of a midnight that comes twice PostgreSQL takes the second, and what follows the last moment of the day before is the first.
- * After a day that was left out it is the other way round.
- */
-const firstInstantOf: At = (midnight) =>
-  `least(${midnight} at time zone $5, (${midnight} - ${tick}) at time zone $5 + ${tick})`;

@@ -16,7 +16,8 @@ export function decodeSeries(row: readonly unknown[]): SeriesGroups {
   };
   const doubles = (column: (typeof groupColumns)[number]) => new Float64Array(bytesOf(column));
   const [name, units, , sketches] = row as [string, string | null, number, Buffer | null];
-  const buckets = doubles('buckets');
+  const [buckets, counts] = [doubles('buckets'), doubles('counts')];
+  if (buckets.length !== counts.length) throw new Error('BUG: a group without a bucket');
   return {
     name,
     ...(units !== null && { units }),
@@ -24,7 +25,7 @@ export function decodeSeries(row: readonly unknown[]): SeriesGroups {
     buckets,
     earliest: doubles('earliest'),
     latest: doubles('latest'),
-    counts: doubles('counts'),
+    counts,
     hashes: new BigInt64Array(bytesOf('hashes')),
     statistics: Object.fromEntries(statisticNames.map((statistic) => [statistic, doubles(statistic)])) as Record<
       StatisticName,

@@ -30,8 +30,10 @@ export async function mergeRowsInto(
   for (const chunk of chunksOf(groups)) {
     const summaries = await readSpans(chunk.map(spanOf));
     const rowsOf = Map.groupBy(summaries, ({ name, bucket }) => keyOf(name, startOf(bucket)));
-    for (const { series, index } of chunk) {
-      const rows = rowsOf.get(keyOf(series.name, series.buckets[index]));
+    const placed = chunk.map(({ series, index }) => rowsOf.get(keyOf(series.name, series.buckets[index])));
+    refuseLost(summaries, placed);
+    for (const [place, { series, index }] of chunk.entries()) {
+      const rows = placed[place];
       // Deleted meanwhile: what was read first stands.
       if (rows === undefined) continue;
       setStatistics(series, index, mergeSummaries(rows));
@@ -39,6 +41,13 @@ export async function mergeRowsInto(
       if (series.sketches) series.sketches[index] = sketchOfAll(rows);
     }
   }
+}
+
+/** A bucket that the databases begin elsewhere than this process would else be less than it is, without a word. */
+function refuseLost(summaries: readonly Summary[], placed: readonly (readonly Summary[] | undefined)[]): void {
+  const kept = placed.reduce((count, rows) => count + (rows?.length ?? 0), 0);
+  if (kept === summaries.length) return;
+  throw new Error(`BUG: ${summaries.length - kept} of ${summaries.length} summaries are in none of the groups`);
 }
 
 /** No name holds a NUL. */

@@ -32,7 +32,8 @@ export function reconcileGroups(copies: readonly SeriesGroups[]): Reconciled {
   const differing = new Set<number>();
   for (const copy of copies) {
     copy.buckets.forEach((bucket, index) => {
-      const place = placeOf.get(bucket) ?? 0;
+      const place = placeOf.get(bucket);
+      if (place === undefined) throw new Error(`BUG: the bucket ${bucket} has no place`);
       if (series.counts[place] === 0) copyGroup(copy, index, series, place);
       else if (differing.has(place) || !isSameGroup(copy, index, series, place)) {
         differing.add(place);

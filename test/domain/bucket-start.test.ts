@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { bucketStart, parseResolution, type Resolution } from '../../src/domain/resolution.ts';
+import { bucketStart, bucketStarts, parseResolution, type Resolution } from '../../src/domain/resolution.ts';
 
 const unixSeconds = (text: string) => Date.parse(text) / 1000;
 const iso = (seconds: number) => new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
@@ -91,6 +91,29 @@ describe('the start of a bucket', () => {
     ['a day of two midnights in Asia', 'd', 'Asia/Gaza', '2021-10-29T10:00:00Z', '2021-10-28T21:00:00Z'],
     ['its first hour', 'd', 'Asia/Gaza', '2021-10-28T21:30:00Z', '2021-10-28T21:00:00Z'],
     ['a day whose last hour comes twice', 'd', 'Africa/Cairo', '2025-10-30T21:30:00Z', '2025-10-29T21:00:00Z'],
+    [
+      'a day in a zone whose name is an abbreviation elsewhere',
+      'd',
+      'CET',
+      '2025-06-01T12:00:00Z',
+      '2025-05-31T22:00:00Z',
+    ],
+    [
+      'a day before clocks were set by half a minute',
+      'd',
+      'Africa/Monrovia',
+      '1972-01-06T12:00:00Z',
+      '1972-01-06T00:44:30Z',
+    ],
+    [
+      'the hour in which clocks, a minute past midnight, went back to the day before',
+      'd',
+      'America/St_Johns',
+      '2010-11-07T03:00:00Z',
+      '2010-11-07T02:30:00Z',
+    ],
+    ['the day before that', 'd', 'America/St_Johns', '2010-11-07T02:29:59Z', '2010-11-06T02:30:00Z'],
+    ['a year long ago', 'y', 'Europe/Berlin', '0050-06-01T00:00:00Z', '0049-12-31T23:06:32Z'],
     ['the day after one that was left out', 'd', 'Pacific/Apia', '2011-12-30T10:00:00Z', '2011-12-30T10:00:00Z'],
     ['the last second of Sunday', 'w', 'UTC', '2025-01-05T23:59:59Z', '2024-12-30T00:00:00Z'],
     ['the first second of Monday', 'w', 'UTC', '2025-01-06T00:00:00Z', '2025-01-06T00:00:00Z'],
@@ -133,6 +156,54 @@ describe('the start of a bucket', () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+});
+
+describe('the starts of the buckets of a range', () => {
+  const anyZone = fc.constantFrom(...Intl.supportedValuesOf('timeZone'), 'CET', 'MET', 'EET', 'WET');
+
+  test('are where the calendar shows a new day, of any zone and time', () => {
+    fc.assert(
+      fc.property(anyZone, fc.integer({ min: 0, max: 4_000_000_000 }), (timezone, from) => {
+        const to = from + 40 * 86_400;
+        const starts = bucketStarts({ from, to, timezone, resolution: resolutionOf('d') }) ?? [];
+        const labelOf = localLabel('d', timezone);
+        const dayAt = starts.map(labelOf);
+        starts.forEach((start, index) => {
+          expect(labelOf(start - 1) < labelOf(start)).toBe(true);
+          // Each hour until the next: no later day, where clocks went back the one before.
+          const end = starts[index + 1] ?? to;
+          for (let instant = start; instant < end; instant += 3_600)
+            expect(labelOf(instant) <= (dayAt[index] ?? '')).toBe(true);
+          expect(labelOf(end - 1) <= (dayAt[index] ?? '')).toBe(true);
+        });
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('are those of its instants, ascending, of any resolution', () => {
+    fc.assert(
+      fc.property(anyCalendarText, anyZone, anyInstant, anyWait, (text, timezone, from, wait) => {
+        const to = from + wait;
+        const starts = bucketStarts({ from, to, timezone, resolution: resolutionOf(text) }) ?? [];
+        const startOf = bucketStart(resolutionOf(text), timezone);
+        expect(starts[0]).toBe(startOf(from));
+        expect(starts.at(-1)).toBe(startOf(to));
+        expect(starts).toEqual([...new Set(starts.map(startOf))].toSorted((a, b) => a - b));
+        for (const start of starts.slice(1)) expect(starts).toContain(startOf(start - 1));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('shorter than a day need none', () => {
+    expect(bucketStarts({ from: 0, to: 1, timezone: 'UTC', resolution: resolutionOf('h') })).toBeUndefined();
+  });
+
+  test('end with the years of a Date', () => {
+    const starts = bucketStarts({ from: 8.6e12, to: Number.MAX_VALUE, timezone: 'UTC', resolution: resolutionOf('y') });
+    expect(starts?.length).toBeGreaterThan(1_000);
   });
 });
 

@@ -84,7 +84,7 @@ describe('the finest resolution', () => {
 });
 
 describe('a timezone', () => {
-  test.each(['UTC', 'GMT', 'Europe/Berlin', 'Europe/Kiev', 'America/Argentina/Ushuaia', 'Etc/GMT+5'])(
+  test.each(['UTC', 'GMT', 'Europe/Berlin', 'Europe/Kiev', 'America/Argentina/Ushuaia', 'Etc/GMT+5', 'CET', 'EST5EDT'])(
     'may be %s',
     (text) => {
       expect(isTimezone(text)).toBe(true);

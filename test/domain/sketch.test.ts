@@ -1,7 +1,7 @@
 import { DDSketch } from '@datadog/sketches-js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { binsOf, mergeSketches, noSketch, readSketch, type Sketch, sketchOf } from '../../src/domain/sketch.ts';
+import { binsOf, mergeSketches, noSketch, rankOf, readSketch, type Sketch, sketchOf } from '../../src/domain/sketch.ts';
 import { anyStatistic } from '../support/summaries.ts';
 
 const sketchOfValues = (values: readonly number[]) => sketchOf(binsOf(values));
@@ -11,13 +11,24 @@ const anyValues = fc.array(
   { minLength: 1, maxLength: 200 },
 );
 
-const anyQuantile = fc.oneof(fc.constantFrom(0, 0.5, 0.95, 0.99, 1), fc.double({ min: 0, max: 1, noNaN: true }));
+/** Every percentile that can be asked for, as it is written: up to six decimals, also needless ones. */
+const anyPercentText = fc.oneof(
+  fc.constantFrom('0', '50', '95', '99', '99.99', '70', '100', '0.000001', '99.999999', '057.10'),
+  fc.tuple(fc.integer({ min: 0, max: 100_000_000 }), fc.integer({ min: 0, max: 6 })).map(([parts, digits]) => {
+    const text = (parts / 1_000_000).toFixed(6);
+    return text.slice(0, text.length - 6 + digits).replace(/\.$/, '');
+  }),
+);
 
-/** The value of rank q n, counted from 0, rounded down: what a sketch tells an estimate of. */
-function exact(values: readonly number[], quantile: number): number {
-  return (
-    values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(quantile * values.length))] ?? Number.NaN
-  );
+/** p × n / 100, rounded down, in whole numbers, of what is written. */
+function exactRank(text: string, values: number): number {
+  const [whole = '', decimals = ''] = text.split('.');
+  const rank = (BigInt(whole + decimals.padEnd(6, '0')) * BigInt(values)) / 100_000_000n;
+  return Math.min(values - 1, Number(rank));
+}
+
+function exact(values: readonly number[], percent: string): number {
+  return values.toSorted((a, b) => a - b)[exactRank(percent, values.length)] ?? Number.NaN;
 }
 
 function expectWithin1Percent(estimate: number | undefined, value: number): void {
@@ -25,14 +36,38 @@ function expectWithin1Percent(estimate: number | undefined, value: number): void
   expect(Math.abs((estimate ?? Number.NaN) - value)).toBeLessThanOrEqual(Math.abs(value) * 0.010_000_1 + 1e-307);
 }
 
+describe('the rank of a percentile', () => {
+  test.each([
+    ['70', 90, 63],
+    ['99.99', 10_000, 9_999],
+    ['95', 10, 9],
+    ['50', 2, 1],
+    ['0', 5, 0],
+    ['100', 5, 4],
+    ['99.999999', 100_000_000, 99_999_999],
+  ])('%s of %d values is %d', (text, values, rank) => {
+    expect(rankOf(Number(text), values)).toBe(rank);
+  });
+
+  test('is p × n / 100, rounded down, for every p that can be written and any n', () => {
+    const anyCount = fc.oneof(fc.integer({ min: 1, max: 20_000 }), fc.integer({ min: 1, max: 2 ** 53 - 1 }));
+    fc.assert(
+      fc.property(anyPercentText, anyCount, (text, values) => {
+        expect(rankOf(Number(text), values)).toBe(exactRank(text, values));
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+});
+
 describe('a sketch', () => {
   test('tells every percentile within 1 % of the exact one, of one summary or merged of any parts', () => {
     fc.assert(
-      fc.property(fc.array(anyValues, { minLength: 1, maxLength: 6 }), anyQuantile, (parts, quantile) => {
+      fc.property(fc.array(anyValues, { minLength: 1, maxLength: 6 }), anyPercentText, (parts, text) => {
         const together = Buffer.concat(parts.map(sketchOfValues));
-        const value = exact(parts.flat(), quantile);
-        expectWithin1Percent(readSketch(together)?.quantile(quantile), value);
-        expectWithin1Percent(readSketch(mergeSketches(together))?.quantile(quantile), value);
+        const value = exact(parts.flat(), text);
+        expectWithin1Percent(readSketch(together)?.percentile(Number(text)), value);
+        expectWithin1Percent(readSketch(mergeSketches(together))?.percentile(Number(text)), value);
       }),
       { numRuns: 500 },
     );
@@ -40,14 +75,14 @@ describe('a sketch', () => {
 
   test('says of positive values what the sketch of Datadog says, which merges no others', () => {
     fc.assert(
-      fc.property(anyValues, anyQuantile, (values, quantile) => {
+      fc.property(anyValues, anyPercentText, (values, text) => {
         const theirs = new DDSketch({ relativeAccuracy: 0.01 });
         for (const value of values) theirs.accept(value);
         // Theirs takes the value of rank q (n − 1), rounded down: asked for in the middle between two ranks.
         const last = values.length - 1;
-        const rank = Math.min(last, Math.floor(quantile * values.length));
+        const rank = exactRank(text, values.length);
         const asked = rank === last ? 1 : (rank + 0.5) / last;
-        expect(readSketch(sketchOfValues(values))?.quantile(quantile)).toBe(theirs.getValueAtQuantile(asked));
+        expect(readSketch(sketchOfValues(values))?.percentile(Number(text))).toBe(theirs.getValueAtQuantile(asked));
       }),
     );
   });
@@ -73,13 +108,13 @@ describe('a sketch', () => {
     const sketch = sketchOfValues([]);
     expect(sketch).not.toHaveLength(0);
     expect(readSketch(sketch)).toMatchObject({ summaries: 1, values: 0 });
-    expect(readSketch(sketch)?.quantile(0.5)).toBeNaN();
+    expect(readSketch(sketch)?.percentile(50)).toBeNaN();
     expect(mergeSketches(noSketch)).toHaveLength(0);
   });
 
   test('holds the smallest and the greatest doubles', () => {
     for (const value of [5e-324, 2.3e-308, 1e300, -1e300]) {
-      expectWithin1Percent(readSketch(sketchOfValues([value]))?.quantile(0.5), value);
+      expectWithin1Percent(readSketch(sketchOfValues([value]))?.percentile(50), value);
     }
   });
 });

@@ -46,7 +46,7 @@ describe('a read as CSV', () => {
   test('has the percentiles that were asked for in columns of their own, empty where they cannot be told', async () => {
     const { post, get } = createTestApp();
     await post([
-      { ...validSummary, count: 2, sketch: sketchOfTwo },
+      { ...validSummary, count: 2, min: 3, max: 3, sketch: sketchOfTwo },
       { ...validSummary, name: 'z' },
     ]);
     const lines = (await (await get({ format: 'csv', perc: '50,99.9' })).text()).split('\r\n');

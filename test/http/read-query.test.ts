@@ -19,6 +19,7 @@ describe('a parameter is accepted', () => {
       ['UTC', 'Europe/Berlin', 'America/Argentina/Buenos_Aires', 'Europe/Kiev', 'Etc/GMT+5', 'Asia/Kolkata'],
     ],
     ['partial', ['allow', 'refuse']],
+    ['accuracy', ['true', 'false']],
   ])('%s: %j', async (parameter, values) => {
     for (const value of values) {
       const response = await get({ [parameter]: value });
@@ -31,10 +32,6 @@ describe('a parameter is accepted', () => {
     await post({ name: 'a', value: 1 });
     const [metric] = (await (await getHere({ resolution: 'm' })).json()) as { count: { bucket: number }[] }[];
     expect(metric?.count[0]?.bucket).toBe(Math.floor(now / 60) * 60);
-  });
-
-  test('that is none of ours is ignored', async () => {
-    expect((await get({ format: 'json', _: '123' })).status).toBe(200);
   });
 });
 
@@ -54,6 +51,7 @@ describe('a parameter is refused, with what would be right', () => {
     ['resolution', ['', '0m', '-1m', 'minutes', 'M', '1.5h', '2mo', '2y', '1 m', '4000d', 'constructor'], resolutions],
     ['timezone', ['', 'Mars/Olympus', '+01:00', 'UTC; drop', '../etc/passwd'], /IANA name such as Europe\/Berlin/],
     ['partial', ['', 'yes', 'true', 'REFUSE'], /expected allow or refuse/],
+    ['accuracy', ['', '1', 'yes', 'TRUE'], /expected true or false/],
   ])('%s: %j', async (parameter, values, message) => {
     for (const value of values) {
       const response = await get({ [parameter]: value });
@@ -76,6 +74,28 @@ describe('a parameter is refused, with what would be right', () => {
     await get({ from: 'now', to: '-1h' });
     await get({ from: '-1d', resolution: 's' });
     expect(memory.calls.read).toBe(before);
+  });
+
+  test.each([
+    ['/metrics', 'until', 'name, from, to, resolution, timezone, perc, accuracy, partial, format'],
+    ['/metrics', 'Name', 'name, from, to, resolution, timezone, perc, accuracy, partial, format'],
+    ['/metrics', '__proto__', 'name, from, to, resolution, timezone, perc, accuracy, partial, format'],
+    ['/metrics', 'constructor', 'name, from, to, resolution, timezone, perc, accuracy, partial, format'],
+    ['/metrics/names', 'name', 'match, limit'],
+    ['/metrics/names', 'from', 'match, limit'],
+  ])('%s: %j is unknown, and those that are known are named', async (path, parameter, known) => {
+    const { app, memory: untouched } = createTestApp();
+    const response = await app.request(`${path}?${parameter}=now`);
+    expect(response.status).toBe(422);
+    expect((await problemOf(response)).errors).toEqual([
+      { path: parameter, message: `unknown parameter; known are ${known}` },
+    ]);
+    expect(untouched.calls.read).toBe(0);
+  });
+
+  test('each that is unknown, beside others that are wrong', async () => {
+    const response = await get({ from: 'x', until: 'now', step: '60' });
+    expect((await problemOf(response)).errors?.map(({ path }) => path).toSorted()).toEqual(['from', 'step', 'until']);
   });
 
   test('when it is given twice', async () => {

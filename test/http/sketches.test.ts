@@ -1,6 +1,7 @@
 import { DDSketch } from '@datadog/sketches-js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { go, java, protoOf, python } from '../support/foreign-sketches.ts';
 import { createTestApp, now, problemOf, validSummary } from '../support/test-app.ts';
 
 type Entries = readonly { readonly bucket: number; readonly value: number }[];
@@ -57,13 +58,24 @@ describe('summaries with sketches', () => {
           perc90: 90,
           'perc99.9': 99.9,
         })) {
-          const exact = all[Math.min(all.length - 1, Math.floor((percent / 100) * all.length))] ?? Number.NaN;
+          const exact =
+            all[Math.min(all.length - 1, Math.floor((Math.round(10 * percent) * all.length) / 1_000))] ?? Number.NaN;
           expect(Math.abs((series?.[key]?.[0]?.value ?? Number.NaN) / exact - 1)).toBeLessThanOrEqual(0.0101);
         }
         expect(series?.perc100?.[0]?.value).toBeLessThanOrEqual(all.at(-1) ?? 0);
       }),
       { numRuns: 50 },
     );
+  });
+
+  test.each([
+    ['70', 90, 63],
+    ['99.99', 10_000, 9_999],
+  ])('give perc=%s of %d values at its rank, %d, not at the one below', async (perc, count, rank) => {
+    // So far apart that no two are within 1 % of each other.
+    const values = Array.from({ length: count }, (_, index) => (index < rank ? 1 : 2));
+    const series = await seriesAfter([summaryOfValues(values)], { perc });
+    expect(series?.[`perc${perc}`]?.[0]?.value).toBeCloseTo(2, 1);
   });
 
   test('give percentiles only where all summaries of a bucket carry one', async () => {
@@ -108,13 +120,52 @@ describe('summaries with sketches', () => {
     expect(stored()).toEqual([]);
   });
 
+  test.each(Object.entries({ go, java, python }))(
+    'of the library for %s give the right percentiles',
+    async (_, library) => {
+      const values = Array.from({ length: 200 }, (__, index) => 3 + index ** 1.7);
+      const parts = [values.slice(0, 60), values.slice(60)];
+      const summaries = parts.map((part, index) =>
+        summaryOfValues(part, {
+          bucket: validSummary.bucket - index * 60,
+          sketch: Buffer.from(protoOf(library, part)).toString('base64'),
+        }),
+      );
+      const series = await seriesAfter(summaries, { perc: '5,50,90' });
+      for (const percent of [5, 50, 90, 95]) {
+        const exact = values[2 * percent] ?? Number.NaN;
+        expect(Math.abs((series?.[`perc${percent}`]?.[0]?.value ?? Number.NaN) / exact - 1)).toBeLessThan(0.010_001);
+      }
+    },
+  );
+
+  test.each([
+    ['of other values', { min: 2 }],
+    [
+      'limited to too few bins',
+      { sketch: Buffer.from(protoOf(go, [1, 2, 300], { bins: 100, merged: 'lowest' })).toString('base64') },
+    ],
+  ])('%s are refused, with words, also as a line of a bulk load', async (_, fields) => {
+    const { post, stored } = createTestApp();
+    const summary = summaryOfValues([1, 2, 300], fields);
+    const response = await post(summary);
+    expect(response.status).toBe(422);
+    const message = expect.stringMatching(/does not fit: its lowest values are .* and min is/);
+    expect((await problemOf(response)).errors).toEqual([{ path: 'sketch', message }]);
+    const lines = `${JSON.stringify(summary)}\n${JSON.stringify(summaryOfValues([1]))}`;
+    const bulk = await post(lines, { 'Content-Type': 'application/x-ndjson' });
+    expect(await bulk.json()).toEqual({ stored: 1, refused: 1, errors: [{ line: 1, path: 'sketch', message }] });
+    expect(stored()).toHaveLength(1);
+  });
+
   test('with the same key count once, and others with another sketch are others', async () => {
     const { post, stored } = createTestApp();
     const headers = { 'Idempotency-Key': 'k' };
-    await post(summaryOfValues([1, 1]), headers);
-    await post(summaryOfValues([1, 1]), headers);
+    const summary = summaryOfValues([1, 2, 5]);
+    await post(summary, headers);
+    await post(summary, headers);
     expect(stored()).toHaveLength(1);
-    await post({ ...summaryOfValues([1, 1]), sketch: summaryOfValues([2, 2]).sketch }, headers);
+    await post({ ...summary, sketch: summaryOfValues([1, 4, 5]).sketch }, headers);
     expect(stored()).toHaveLength(2);
   });
 });

@@ -81,6 +81,17 @@ export function describeStoreContract(name: string, createStore: () => Promise<S
       expect((await store.select(everything)).summaries).toHaveLength(500);
     });
 
+    test('tells the units of those series that have any', async () => {
+      const store = await createStore();
+      await store.write([
+        summaryOf({ name: 'a', units: 'ms' }),
+        summaryOf({ name: 'b' }),
+        summaryOf({ name: 'c', units: 'MB' }),
+      ]);
+      expect([...(await store.units(['a', 'b', 'd']))]).toEqual([['a', 'ms']]);
+      expect([...(await store.units([]))]).toEqual([]);
+    });
+
     test('takes concurrent writes of the same new names', async () => {
       const store = await createStore();
       const batches = Array.from({ length: 8 }, (_, batch) =>

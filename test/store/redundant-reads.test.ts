@@ -193,6 +193,14 @@ test('rejects with read_too_slow when those that can be reached gave it up', asy
   await expect(readAll(redundant([gaveUp, failing('unreachable')]))).rejects.toMatchObject({ code: 'read_too_slow' });
 });
 
+test('rejects with read_refused when no database can compute it, which to ask again would not mend', async () => {
+  const reading = readAll(redundant([failing('data_refused'), failing('unreachable')]));
+  await expect(reading).rejects.toMatchObject({
+    code: 'read_refused',
+    message: expect.stringContaining('finer resolution'),
+  });
+});
+
 test('rejects with no_database when none answers', async () => {
   const slow = createHeldStore();
   const store = redundant([failing('unreachable'), slow.store], { readTimeoutMs: 50 });

@@ -1,5 +1,6 @@
-import type { SeriesGroups } from '../../domain/series-groups.ts';
+import { accuracyOf, percentileAccuracy, type SeriesGroups } from '../../domain/series-groups.ts';
 import { statisticNames } from '../../domain/summary.ts';
+import type { More } from './metrics.ts';
 
 /** Its header line is there, also when nothing else is. */
 export const csvType = 'text/csv; charset=utf-8; header=present';
@@ -25,20 +26,15 @@ const formulaStart = /^[\s\p{Cf}]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]/u;
  */
 export async function* renderMetricsCsv(
   pages: AsyncIterable<readonly SeriesGroups[]>,
-  percents: readonly number[] = [],
+  { percents = [], accuracy = false }: More = {},
 ): AsyncGenerator<string> {
-  const columns = [
-    'name',
-    'bucket',
-    'time',
-    ...statisticNames,
-    ...percents.map((percent) => `perc${percent}`),
-    'units',
-  ];
+  const values = [...statisticNames, ...percents.map((percent) => `perc${percent}`)];
+  const accuracies = accuracy ? values.map((value) => `${value}_accuracy`) : [];
+  const columns = ['name', 'bucket', 'time', ...values, 'units', ...accuracies];
   let part = `${columns.join(',')}${lineEnd}`;
   for await (const page of pages) {
     for (const series of page) {
-      for (const line of renderLines(series)) {
+      for (const line of renderLines(series, accuracy)) {
         part += line;
         if (part.length < partCharactersMin) continue;
         yield part;
@@ -49,7 +45,8 @@ export async function* renderMetricsCsv(
   yield part;
 }
 
-function* renderLines({ name, units = '', buckets, statistics, percentiles = [] }: SeriesGroups): Generator<string> {
+function* renderLines(series: SeriesGroups, accuracy: boolean): Generator<string> {
+  const { name, units = '', buckets, statistics, percentiles = [] } = series;
   const [cell, unitsCell] = [renderText(name), renderText(units)];
   const all = [...statisticNames.map((statistic) => statistics[statistic]), ...percentiles];
   for (const [index, bucket] of buckets.entries()) {
@@ -58,8 +55,17 @@ function* renderLines({ name, units = '', buckets, statistics, percentiles = [] 
       const value = column[index];
       line += Number.isFinite(value) ? `,${value}` : ',';
     }
-    yield `${line},${unitsCell}${lineEnd}`;
+    yield `${line},${unitsCell}${accuracy ? renderAccuracies(series, index) : ''}${lineEnd}`;
   }
+}
+
+/** Cells, each with its comma; empty where the value is. */
+function renderAccuracies(series: SeriesGroups, index: number): string {
+  const ofStatistics = statisticNames.map((statistic) => `,${accuracyOf(series, statistic, index)}`);
+  const ofPercentiles = (series.percentiles ?? []).map((column) =>
+    Number.isNaN(column[index]) ? ',' : `,${percentileAccuracy}`,
+  );
+  return [...ofStatistics, ...ofPercentiles].join('');
 }
 
 function renderText(text: string): string {

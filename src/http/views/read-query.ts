@@ -55,6 +55,14 @@ export function createTimeBound(now: () => number, spelling: () => string) {
     });
 }
 
+/** A query with these parameters and no others. Ignoring an unknown one would answer another question than was asked. */
+export function onlyThese<Shape extends z.ZodRawShape>(shape: Shape) {
+  const known = Object.keys(shape).join(', ');
+  const error = ({ code }: { readonly code: string }) =>
+    code === 'unrecognized_keys' ? `unknown parameter; known are ${known}` : undefined;
+  return z.strictObject(shape, { error });
+}
+
 /** A parameter that is matched against names. @param meaning What the OpenAPI document adds about it. */
 export function createNamePattern(parameter: string, meaning: string) {
   return z
@@ -105,6 +113,16 @@ export function createReadQuery(now: () => number) {
         description: 'IANA name; the zone whose days, weeks, months and years are meant.',
       }),
     perc: percentiles,
+    accuracy: z
+      .enum(['true', 'false'], { error: 'expected true or false' })
+      .default('false')
+      .transform((text) => text === 'true')
+      .openapi({
+        param: { name: 'accuracy', in: 'query' },
+        description:
+          'true: each value tells how near it is to that of all values in the bucket: exact, within_1_percent (median and ' +
+          'percentiles of several summaries that all carry a sketch) or upper_bound (those of several of which some do not).',
+      }),
     partial: z
       .enum(['allow', 'refuse'], { error: 'expected allow or refuse' })
       .default('allow')
