@@ -51,8 +51,9 @@ export async function keepDeleting(worker: number, options: DeletingOptions): Pr
     const name = `torture.deleted.${worker}.${number}`;
     onName(name);
     const metric = createMetric(name, options);
-    for (let round = 0; round < roundsMax && !deletingSignal.aborted; round += 1) {
-      if (!(await runRound(metric, options))) break;
+    let isKnown = true;
+    for (let round = 0; isKnown && round < roundsMax && !deletingSignal.aborted; round += 1) {
+      isKnown = await runRound(metric, options);
       await sleep(random.below(pauseMs));
     }
   }

@@ -25,12 +25,16 @@ const staysEqualMs = 3_000;
 /** A service that was refused before tries again so late; what it does not use by then, it never may. */
 const usedWithinMs = 25_000;
 
+/** Before the first fault. */
 const writtenWithinMs = 10_000;
 
 const usageEveryMs = 1_000;
 
 /** Of a second. */
 const stallMinMs = 300;
+
+/** The version before is there from the first for a part of the time. */
+const openingShare = 0.25;
 
 /** A deletion is applied once more some seconds later; the last one, before the end. */
 const deletionsEndMs = 15_000;
@@ -73,8 +77,9 @@ export async function runExperiment(options: ExperimentOptions): Promise<Outcome
   const { faults, leftOut } = await possible(chosen.faults, settings, repository);
   for (const line of [...describeSettings(settings), ...leftOut]) onProgress(line);
   const hasOlder = faults.some(({ name }) => name === 'older-version');
-  const areEqual = areSameButForTheLatest;
-  const ground = await prepareGround({ root, repository, settings, random, hasOlder, areEqual });
+  const hasClocks = faults.some(({ isOfClock, needsClocks }) => isOfClock || needsClocks);
+  const needs = { hasOlder, hasClocks, areEqual: areSameButForTheLatest };
+  const ground = await prepareGround({ root, repository, settings, random, ...needs });
   const machine = watchMachine({
     folder: ground.folder,
     pids: () => ground.services.flatMap((service) => service.pid() ?? []),
@@ -131,7 +136,8 @@ async function runOn(ground: Ground, machine: Machine, options: RunOptions): Pro
   const watching = watch(ground, machine, clock, history, stopping.signal);
   const older = faults.find(({ name }) => name === 'older-version');
   const target = settings.olderAt;
-  const opening = older && ground.isOlder(target) ? { fault: older, target, lastsMs: durationMs / 2 } : undefined;
+  const opening =
+    older && ground.isOlder(target) ? { fault: older, target, lastsMs: durationMs * openingShare } : undefined;
   await untilWritten(seriesNames, history);
   await runSchedule({ ground, random, durationMs, faults, opening, areEqual: ground.areEqual, clock, onFault });
   stopping.abort();

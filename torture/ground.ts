@@ -6,7 +6,7 @@ import { findStablePort } from '../test/support/stable-port.ts';
 import { openTcpLink, type TcpLink } from '../test/support/tcp-link.ts';
 import { createClock } from './clock.ts';
 import { checkOutOlderVersion, saysTooOld } from './older-version.ts';
-import { type Pooler, startPooler } from './pooler.ts';
+import { type Pooler, poolerMissing, startPooler } from './pooler.ts';
 import type { Random } from './random.ts';
 import { startTortureServer, type TortureServer } from './server.ts';
 import { createTortureService, type TortureService } from './service.ts';
@@ -55,6 +55,8 @@ export interface GroundOptions {
   readonly random: Random;
   /** Whether the version before may be started. */
   readonly hasOlder: boolean;
+  /** Whether clocks may be set. */
+  readonly hasClocks: boolean;
   readonly areEqual: (servers: readonly TortureServer[]) => Promise<boolean>;
 }
 
@@ -76,7 +78,7 @@ type Closer = () => Promise<unknown>;
 
 /** @param closers Gets what closes each thing that was started, in the order in which they were. */
 async function startGround(options: GroundOptions, closers: Closer[]): Promise<Omit<Ground, 'close'>> {
-  const { root, repository, settings, random, hasOlder } = options;
+  const { root, repository, settings, random, hasOlder, hasClocks } = options;
   const folder = await mkdtemp(join(tmpdir(), 'm2pg-torture-'));
   closers.push(() => rm(folder, { recursive: true, force: true }));
   // Servers of another user read their clocks there.
@@ -84,14 +86,16 @@ async function startGround(options: GroundOptions, closers: Closer[]): Promise<O
   const olderRoot = hasOlder ? await checkOutOlderVersion(repository, join(folder, 'older')) : undefined;
   const names = Array.from({ length: databases }, (_, index) => `db${index + 1}`);
   const servers = await startAll(
-    names.map((name, index) => startTortureServer(folder, name, { hasSmallDisk: index === smallDiskAt })),
+    names.map((name, index) =>
+      startTortureServer(folder, name, { hasSmallDisk: index === smallDiskAt, hasClock: hasClocks }),
+    ),
     (server) => closers.push(() => server.remove()),
   );
   const pooler = await startPoolerOf(folder, servers, settings);
   if (pooler) closers.push(() => pooler.kill());
   const links = await linkAll(servers, pooler, settings);
   closers.push(() => Promise.all(links.flat().map((link) => link.close())));
-  const all = await createServices(folder, settings);
+  const all = await createServices(folder, settings, hasClocks);
   closers.push(() => Promise.all(all.map((service) => service.end('SIGKILL'))));
   const starter = createStarter({ root, olderRoot, services: all, links, random });
   if (olderRoot && settings.has.has('older-version-first')) await starter.startOlderService(settings.olderAt);
@@ -117,7 +121,7 @@ async function startPoolerOf(
   { has }: Settings,
 ): Promise<Pooler | undefined> {
   const server = servers[poolerAt.database];
-  return server && has.has('pooler') ? startPooler(folder, 'pooler', server.url) : undefined;
+  return server && has.has('pooler') && !poolerMissing() ? startPooler(folder, 'pooler', server.url) : undefined;
 }
 
 function linkAll(
@@ -134,7 +138,7 @@ function linkAll(
   );
 }
 
-function createServices(folder: string, { services }: Settings): Promise<TortureService[]> {
+function createServices(folder: string, { services }: Settings, hasClocks: boolean): Promise<TortureService[]> {
   return Promise.all(
     services.map(async (settings, index) => {
       const path = join(folder, `service${index + 1}`);
@@ -143,7 +147,7 @@ function createServices(folder: string, { services }: Settings): Promise<Torture
         WRITE_TIMEOUT_MS: String(writeTimeoutMs),
         READ_TIMEOUT_MS: String(readTimeoutMs),
       };
-      const clock = await createClock(`${path}.clock`, { hasThreads: true });
+      const clock = hasClocks ? await createClock(`${path}.clock`, { hasThreads: true }) : undefined;
       return createTortureService({ port: await findStablePort(), logFile: `${path}.log`, environment, clock });
     }),
   );

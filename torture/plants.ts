@@ -86,8 +86,8 @@ export const plants: readonly Plant[] = [
     patches: [
       {
         file: 'src/database/health.ts',
-        from: 'const { version, readOnly, attempt, fsync } = found;',
-        to: "const { version, readOnly, attempt, fsync } = found; if (held.state() === 'down') return;",
+        from: 'const { version, readOnly, attempt, isPooled, fsync, schema } = found;',
+        to: "const { version, readOnly, attempt, isPooled, fsync, schema } = found; if (held.state() === 'down') return;",
       },
     ],
     faults: ['kill', 'shut-down'],
@@ -103,6 +103,39 @@ export const plants: readonly Plant[] = [
       { file: 'src/database/connection-options.ts', from: 'query_timeout: timeouts.queryTimeoutMs,', to: '' },
     ],
     faults: ['freeze-all'],
+  },
+  {
+    name: 'an error that says it is complete',
+    patches: [
+      {
+        file: 'src/http/problem.ts',
+        from: "if (status === 503) c.header('Retry-After', retryAfterSeconds);",
+        to: "if (status === 503) c.header('M2pg-Complete', 'true');",
+      },
+    ],
+    faults: ['freeze-all'],
+  },
+  {
+    name: 'a deletion of another metric than was asked for',
+    patches: [
+      {
+        file: 'src/http/delete-route.ts',
+        from: 'await deleter.delete(query)',
+        to: "await deleter.delete({ ...query, name: [query.name, 'other'].join('.') })",
+      },
+    ],
+    faults: ['deletes'],
+  },
+  {
+    name: 'an export that leaves out a line',
+    patches: [
+      {
+        file: 'src/commands/export.ts',
+        from: 'batch.slice(start, start + linesAtOnce)',
+        to: 'batch.slice(start + 1, start + linesAtOnce)',
+      },
+    ],
+    faults: ['deletes'],
   },
 ];
 

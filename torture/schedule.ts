@@ -161,9 +161,9 @@ async function happen(fault: Fault, target: number, lastsMs: number, random: Ran
   }
 }
 
-/** @returns Whether all databases have come to hold the same in time. */
-async function becomeEqual({ areEqual, clock, sleep }: Running): Promise<boolean> {
-  const deadlineMs = clock() + equalWithinMs;
+/** @returns Whether all databases have come to hold the same in time, and before the end. */
+async function becomeEqual({ areEqual, clock, sleep, endMs }: Running): Promise<boolean> {
+  const deadlineMs = Math.min(clock() + equalWithinMs, endMs);
   while (!(await areEqual())) {
     if (clock() > deadlineMs) return false;
     await sleep(500);

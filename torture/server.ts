@@ -53,16 +53,18 @@ const diskMegabytes = 128;
 export interface TortureServerOptions {
   /** Its tables are to be on a small disk of their own, where this user may mount one. */
   readonly hasSmallDisk?: boolean;
+  /** Its clock is to be set, where that can be done. */
+  readonly hasClock?: boolean;
 }
 
 /** Starts one with its data in a folder. */
 export async function startTortureServer(
   folder: string,
   name: string,
-  { hasSmallDisk = false }: TortureServerOptions = {},
+  { hasSmallDisk = false, hasClock = false }: TortureServerOptions = {},
 ): Promise<TortureServer> {
   const port = String(await findStablePort());
-  const clock = await createClock(join(folder, `${name}.clock`), { hasThreads: false });
+  const clock = hasClock ? await createClock(join(folder, `${name}.clock`), { hasThreads: false }) : undefined;
   const environment = { ...process.env, ...clock?.environment };
   const startOnPort = () => startEmbeddedServer(folder, name, { ...settings, port }, environment);
   let server = await startOnPort();

@@ -65,10 +65,12 @@ test('finds one read that failed among thousands, but of writes only one in a th
   expect(findUnavailable(evidence([...writes, write(tryOf({ status: 503 }))], contents))).toEqual([]);
 });
 
-test('finds a deletion that failed although every database was as it should be', () => {
+test('finds a deletion that failed although every database and every clock was as it should be', () => {
   const failed = deletion(1_000, { status: 503 });
   expect(findUnavailable(evidence([failed], contents))).toHaveLength(2);
   expect(findUnavailable(evidence([failed, fault('db1')], contents))).toEqual([]);
+  const ofClock = fault('db1', { hits: [], isOfClock: true });
+  expect(findUnavailable(evidence([failed, ofClock], contents))).toEqual([]);
 });
 
 test('excuses what failed while the machine stood still or just after, and nothing else', () => {

@@ -42,7 +42,7 @@ testWithClocks('a process goes by a clock that is set while it runs, and its tim
 });
 
 testWithClocks('a server goes by its clock, also when it was killed and started again', async () => {
-  const server = await startTortureServer(await newFolder(), 'db1');
+  const server = await startTortureServer(await newFolder(), 'db1', { hasClock: true });
   onTestFinished(() => server.remove());
   const readAhead = async () => {
     const [row] = await server.run('select extract(epoch from clock_timestamp())::float8 * 1000 as ms');

@@ -29,7 +29,7 @@ test('leaves nothing behind when a service does not start', { timeout: 60_000 },
   const root = join(folder, 'nothing');
   const preparing = prepareGround({
     ...{ root, repository: root, settings: settingsFor(1, []), random: createRandom(1) },
-    ...{ hasOlder: false, areEqual: async () => true },
+    ...{ hasOlder: false, hasClocks: false, areEqual: async () => true },
   });
   await expect(preparing).rejects.toThrow('a service did not start');
   expect(most).toBeGreaterThanOrEqual(3);

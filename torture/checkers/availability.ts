@@ -79,8 +79,8 @@ export function expectedOf(evidence: Evidence): Readonly<Record<'writes' | 'read
   const others = (['delete', 'export', 'import'] as const).flatMap((type) =>
     operationsOf(history, type)
       .filter((request) => canBeDone(request, ['read', 'write'], contents.length))
-      // One that was broken off at the end.
-      .filter(({ status }) => type === 'delete' || status !== undefined)
+      // One that was broken off at the end, and one that no service dares to do by clocks that differ.
+      .filter((request) => (type === 'delete' ? !isClockWrong(request, evidence) : request.status !== undefined))
       .map((request) => ({ what: `${type} of a metric`, request })),
   );
   return { writes, reads, others };
@@ -123,12 +123,16 @@ function isAfterStall({ beganMs, endedMs }: Try, history: Evidence['history']): 
   return stalls.reduce((sum, { ms }) => sum + ms, 0) > severeStallMs;
 }
 
-function isRefusedByClock({ service, status, beganMs, endedMs }: Try, { history }: Evidence): boolean {
-  if (status !== 422) return false;
+function isRefusedByClock(request: Try, evidence: Evidence): boolean {
+  return request.status === 422 && isClockWrong(request, evidence, `service${request.service + 1}`);
+}
+
+/** @param whose Anybody's when left out. */
+function isClockWrong({ beganMs, endedMs }: Try, { history }: Evidence, whose?: string): boolean {
   return operationsOf(history, 'fault').some(
     (fault) =>
       fault.isOfClock &&
-      fault.target === `service${service + 1}` &&
+      (whose === undefined || fault.target === whose) &&
       fault.beganMs <= endedMs &&
       fault.endedMs + clockLastsMs >= beganMs,
   );

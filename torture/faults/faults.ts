@@ -35,7 +35,9 @@ export function choose(names: readonly string[] | undefined): Chosen {
   const known = [...faults.map(({ name }) => name), ...Object.keys(conditions)];
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`unknown: ${unknown.join(', ')}; known: ${known.join(', ')}`);
-  const chosen = faults.filter(({ name }) => names.includes(name));
+  const isChosen = ({ name }: Fault) =>
+    names.includes(name) || (name === 'older-version' && names.includes('older-version-first'));
+  const chosen = faults.filter(isChosen);
   const needed = chosen.flatMap(({ condition }) => condition ?? []);
   const isNeeded = (condition: Condition) => names.includes(condition) || needed.includes(condition);
   return { faults: chosen, conditions: (Object.keys(conditions) as Condition[]).filter(isNeeded) };
