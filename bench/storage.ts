@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { statisticNames } from '../src/domain/summary.ts';
 import { type Figure, measurePairs, milliseconds } from './figures.ts';
 import type { Ground } from './ground.ts';
 import { holdRollUps } from './seed.ts';
@@ -28,12 +29,15 @@ const random = Array.from({ length: 8 }, () => 'exp(20 * random())');
 
 /** A day of a summary a minute in the order of arrival, with ids of version 7. */
 const seedDay = (statistics: readonly string[]) => `
-  insert into summaries
-  select series_id, bucket, (arrival || '7' || right(replace(gen_random_uuid()::text, '-', ''), 19))::uuid, ${statistics.join(', ')}
+  insert into summaries (series_id, bucket, id, ${statisticNames.join(', ')}, arrived)
+  select series_id, bucket, (made || '7' || right(replace(gen_random_uuid()::text, '-', ''), 19))::uuid, ${statistics.join(', ')},
+    arrived
   from (
-    select id as series_id, bucket, 2.5 + id % 10 / 6.0 as scale, 2 + id % 2 as decimals,
-      lpad(to_hex(((extract(epoch from bucket) + 60 + 2 * random()) * 1000)::bigint), 12, '0') as arrival
-    from generate_series(to_timestamp($1), to_timestamp($1 + 86340), '1 minute') as bucket, series) as places
+    select *, lpad(to_hex((extract(epoch from arrived) * 1000)::bigint), 12, '0') as made
+    from (
+      select id as series_id, bucket, 2.5 + id % 10 / 6.0 as scale, 2 + id % 2 as decimals,
+        bucket + (60 + 2 * random()) * interval '1 second' as arrived
+      from generate_series(to_timestamp($1), to_timestamp($1 + 86340), '1 minute') as bucket, series) as arrivals) as places
   order by bucket, random()`;
 
 async function seed(client: Client, statistics: readonly string[], days: number): Promise<number> {

@@ -81,12 +81,6 @@ language sql immutable parallel safe as $$
   select case when lag is null then arrived when lag = -2147483647 then '-infinity' else bucket + lag * interval '1 second' end
 $$;
 
--- When a packed summary arrived that was sent again; null for all others.
-create or replace function sent_again(series integer, at timestamptz, summary uuid) returns timestamptz
-language sql stable parallel safe as $$
-  select arrived from packed_arrivals where series_id = series and bucket = at and id = summary
-$$;
-
 -- `packed_with_sketches`, with the arrivals.
 create or replace function packed_with_arrivals(series integer, oldest timestamptz, newest timestamptz)
 returns table (series_id integer, bucket timestamptz, id uuid, count double precision, mean double precision,
@@ -94,7 +88,9 @@ returns table (series_id integer, bucket timestamptz, id uuid, count double prec
   perc99 double precision, last double precision, sketch bytea, arrived timestamptz)
 language sql stable parallel safe rows 1440 as $$
   select unpacked.series_id, unpacked.bucket, unpacked.id, count, mean, median, min, max, perc95, perc99, last,
-    coalesce(sketch, ''), coalesce(sent_again(unpacked.series_id, unpacked.bucket, unpacked.id),
+    coalesce(sketch, ''), coalesce(
+      (select again.arrived from packed_arrivals as again
+        where again.series_id = unpacked.series_id and again.bucket = unpacked.bucket and again.id = unpacked.id),
       arrival_of(unpacked.arrived, lag, unpacked.bucket))
   from (
     select series_id, unnest(unpack_buckets(earliest, step, offsets, scales[9], lower, upper)) as bucket,
@@ -125,7 +121,9 @@ returns table (series_id integer, bucket timestamptz, id uuid, count double prec
 language sql stable as $$
   select chunk.series_id, chunk.bucket, chunk.id, chunk.count, chunk.mean, chunk.median, chunk.min, chunk.max, chunk.perc95,
     chunk.perc99, chunk.last, coalesce(sketch, ''),
-    coalesce(sent_again(chunk.series_id, chunk.bucket, chunk.id),
+    coalesce(
+      (select again.arrived from packed_arrivals as again
+        where again.series_id = chunk.series_id and again.bucket = chunk.bucket and again.id = chunk.id),
       arrival_of(packed_summaries.arrived, lag, chunk.bucket))
   from packed_summaries
   cross join lateral rows from (unpack_chunk(place), unnest(sketches), unnest(unpack_numbers(lags, 1, summaries)))
@@ -152,7 +150,9 @@ create or replace function refuse_packed() returns trigger language plpgsql as $
 declare
   stored timestamptz;
 begin
-  select coalesce(sent_again(new.series_id, new.bucket, new.id),
+  select coalesce(
+      (select again.arrived from packed_arrivals as again
+        where again.series_id = new.series_id and again.bucket = new.bucket and again.id = new.id),
       arrival_of(chunk.arrived, (unpack_numbers(chunk.lags, place, place))[1], new.bucket)) into stored
   from packed_summaries as chunk, lateral array_position(chunk.ids, new.id) as place
   where chunk.series_id = new.series_id and chunk.latest >= new.bucket and chunk.earliest <= new.bucket

@@ -54,8 +54,10 @@ const isNotDeleted = `
     select from deleted
     where deleted.place = given.name and given.bucket between earliest and latest and given.arrived < deleted_at)`;
 
-// With its target: what another unique index refuses, an operator's, is not stored, and must not pass for it.
+// In one order, that of a deletion, so that nobody waits for each other. With its target: what another unique index refuses, an
+// operator's, is not stored, and must not pass for it.
 const orMoveOn = `
+  order by given.bucket, given.id
   on conflict (series_id, bucket, id) do update set arrived = excluded.arrived
   where summaries.arrived < excluded.arrived - interval '2 seconds' or is_ahead(summaries.arrived)
     or exists (

@@ -56,7 +56,7 @@ export function createInsert(database: Database): (received: readonly Received[]
       const [, arrived] = instantsAt(clock, receivedAtMs);
       return summaries.map((summary) => ({ summary, arrived }));
     });
-    const given = mode === 'again' ? distinctInOrder(rows) : rows;
+    const given = mode === 'again' ? distinct(rows) : rows;
     const arrived = given.map((row) => row.arrived);
     return insertOf(
       given.map(({ summary }) => summary),
@@ -124,8 +124,8 @@ interface Row {
   readonly arrived: number;
 }
 
-/** Each once, as it came last: a statement can change a row once. In one order, so that two processes cannot wait for each other. */
-function distinctInOrder(rows: readonly Row[]): Row[] {
+/** Each once, as it came last: a statement can change a row once. */
+function distinct(rows: readonly Row[]): Row[] {
   const byKey = new Map<string, Row>();
   for (const row of rows) {
     const { name, bucket, id } = row.summary;
@@ -133,7 +133,5 @@ function distinctInOrder(rows: readonly Row[]): Row[] {
     const known = byKey.get(key);
     if (known === undefined || known.arrived < row.arrived) byKey.set(key, row);
   }
-  return [...byKey.values()].toSorted(
-    ({ summary: a }, { summary: b }) => a.bucket - b.bucket || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),
-  );
+  return [...byKey.values()];
 }

@@ -37,14 +37,14 @@ async function createOldDatabase(): Promise<URL> {
 /** So many minutes of a name, with ids of version 7 that were made so long after a deletion, or with ids that do not tell. */
 async function insert(url: URL, name: string, count: number, bucket: number, madeAfter?: number): Promise<void> {
   await runSql(url, 'insert into series (name) values ($1) on conflict do nothing', [name]);
-  for (let index = 0; index < count; index += 1) {
-    const id = madeAfter === undefined ? randomUUID() : v7({ msecs: Math.round((now + madeAfter) * 1_000) });
-    await runSql(
-      url,
-      'insert into summaries select id, to_timestamp($2::float8), $3::uuid, 1, 1, 1, 1, 1, 1, 1, 1 from series where name = $1',
-      [name, bucket + index * 60, id],
-    );
-  }
+  const newId = () => (madeAfter === undefined ? randomUUID() : v7({ msecs: Math.round((now + madeAfter) * 1_000) }));
+  const places = Array.from({ length: count }, (_, index) => ({ bucket: bucket + index * 60, id: newId() }));
+  await runSql(
+    url,
+    `insert into summaries select series.id, to_timestamp(bucket), given.id, 1, 1, 1, 1, 1, 1, 1, 1
+     from series, unnest($2::float8[], $3::uuid[]) as given (bucket, id) where name = $1`,
+    [name, places.map((place) => place.bucket), places.map(({ id }) => id)],
+  );
 }
 
 /** As that version noted one: by the clock of a service. */

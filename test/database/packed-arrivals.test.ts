@@ -60,7 +60,7 @@ test('arrivals come back at most a second later, packed and unpacked again, and 
       expect(await whereTheyAre(url)).toEqual({ rows: summaries.length, packed: 0 });
       expectRounded(await arrivalsIn(url));
     }),
-    { numRuns: 25 },
+    { numRuns: 15 },
   );
 }, 120_000);
 

@@ -167,6 +167,9 @@ test('goes on while the same summaries are sent again and again, and what was se
   await writeAll(all, summaries);
   expect(outcomes).toMatchObject([{ outcome: 'ok' }, { outcome: 'ok' }]);
   await expectEverywhere(all, ['a 8000']);
+  // Neither waits for what the other holds: they lock in one order.
+  const locked = 'select deadlocks::int from pg_stat_database where datname = current_database()';
+  for (const url of all.urls) expect(await runSql(url, locked)).toEqual([{ deadlocks: 0 }]);
 }, 120_000);
 
 test('the answer counts all that went, whoever took it away', async () => {
