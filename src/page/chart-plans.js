@@ -9,8 +9,8 @@
  * @typedef {import('./page-state.js').PageState} PageState
  * @typedef {import('./page-state.js').Shown} Shown
  *
- * @typedef {Line & { label: string, look: number, role: 'line' | 'top' | 'bottom' }} PlannedLine The bottom of a band
- *   comes right after its top.
+ * @typedef {Line & { label: string, look: number, role: 'line' | 'top' | 'bottom', bounds: ReadonlySet<number> }} PlannedLine
+ *   The bottom of a band comes right after its top. `bounds`: the times at which the line is an upper bound only.
  *
  * @typedef {object} ChartPlan
  * @property {string} key The same for the same chart, whatever its data.
@@ -94,10 +94,16 @@ function overlay(all, statistic) {
 }
 
 /** @param {Series} series @param {Shown} statistic @param {string} label @param {number} look @returns {PlannedLine[]} */
-function linesOf({ times, values }, statistic, label, look) {
-  if (statistic !== 'band') return [{ times, values: values[statistic], label, look, role: 'line' }];
+function linesOf({ times, values, bounds }, statistic, label, look) {
+  if (statistic !== 'band') {
+    const own = statistic === 'median' || statistic === 'perc95' || statistic === 'perc99' ? bounds[statistic] : none;
+    return [{ times, values: values[statistic], label, look, role: 'line', bounds: own }];
+  }
   return [
-    { times, values: values.max, label, look, role: 'top' },
-    { times, values: values.min, label, look, role: 'bottom' },
+    { times, values: values.max, label, look, role: 'top', bounds: none },
+    { times, values: values.min, label, look, role: 'bottom', bounds: none },
   ];
 }
+
+/** @type {ReadonlySet<number>} */
+const none = new Set();
