@@ -28,7 +28,9 @@ export async function benchNames(ground: Ground): Promise<Figure[]> {
       }),
     );
   const read = async () => {
-    const response = await fetch(`${service.url}?name=checkout&from=-6h&resolution=minute`);
+    const response = await fetch(`${service.url}?name=checkout&from=-6h&resolution=minute`, {
+      headers: { 'Accept-Encoding': 'identity' },
+    });
     const found = (await response.json()) as unknown[];
     if (found.length !== 10) throw new Error(`${found.length} names found`);
   };

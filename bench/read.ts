@@ -95,7 +95,7 @@ async function measureRead(
 /** Takes the whole answer, and throws unless it is complete. */
 export async function fetchRead(url: string, { pattern, days, resolution }: Read): Promise<void> {
   const query = `name=${encodeURIComponent(pattern)}&from=-${days}d&resolution=${resolution}`;
-  const response = await fetch(`${url}?${query}`);
+  const response = await fetch(`${url}?${query}`, { headers: { 'Accept-Encoding': 'identity' } });
   for await (const _ of response.body ?? []);
   if (response.headers.get('M2pg-Complete') !== 'true') throw new Error(`incomplete: ${response.status}`);
 }

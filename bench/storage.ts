@@ -94,7 +94,7 @@ async function read(url: string, week: number, pattern: string, days: number): P
     resolution: 'minute',
   });
   const begun = performance.now();
-  const response = await fetch(`${url}?${query}`);
+  const response = await fetch(`${url}?${query}`, { headers: { 'Accept-Encoding': 'identity' } });
   await response.arrayBuffer();
   if (response.headers.get('M2pg-Complete') !== 'true') throw new Error(`incomplete: ${response.status}`);
   return performance.now() - begun;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isSslMode, type SslMode } from './database/tls.ts';
+import { findUrlProblems } from './database/url-parameters.ts';
 import { type Scope, scopes, type Token } from './domain/token.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -19,6 +20,8 @@ export interface Config {
   readonly readTimeoutMs: number;
   /** Undefined: kept for ever. */
   readonly retentionSeconds: number | undefined;
+  /** How old what arrives may be. Undefined: from 1970 on. */
+  readonly ageMaxSeconds: number | undefined;
   /** How long ago a week must have ended to be packed. Undefined: none is. */
   readonly packAfterSeconds: number | undefined;
   readonly bodyBytesMax: number;
@@ -68,6 +71,11 @@ const toSeconds = (text: string) => Number(text.slice(0, -1)) * (unitDays[text.s
 const retention = z
   .string()
   .regex(/^[1-9]\d{0,4}[dw]$/, { error: 'expected days or weeks such as 90d or 52w; unset: keep for ever' })
+  .transform(toSeconds);
+
+const ageMax = z
+  .string()
+  .regex(/^[1-9]\d{0,4}[dw]$/, { error: 'expected days or weeks such as 3650d or 520w; unset: from 1970 on' })
   .transform(toSeconds);
 
 const packAfter = z
@@ -125,6 +133,7 @@ const schema = z.object({
   WRITE_TIMEOUT_MS: whole(10, 600_000, 'milliseconds').default(2_000),
   READ_TIMEOUT_MS: whole(10, 600_000, 'milliseconds').default(10_000),
   RETENTION: retention.optional(),
+  AGE_MAX: ageMax.optional(),
   PACK_AFTER: packAfter,
   BODY_BYTES_MAX: whole(1_024, 256 * 1_024 * 1_024, 'bytes').default(8 * 1_024 * 1_024),
   POOL_SIZE_MAX: whole(2, 1_000, 'connections').default(8),
@@ -181,6 +190,7 @@ export function readConfig(environment: Environment): Config {
     writeTimeoutMs: data.WRITE_TIMEOUT_MS,
     readTimeoutMs: data.READ_TIMEOUT_MS,
     retentionSeconds: data.RETENTION,
+    ageMaxSeconds: data.AGE_MAX,
     packAfterSeconds: data.PACK_AFTER,
     bodyBytesMax: data.BODY_BYTES_MAX,
     poolSizeMax: data.POOL_SIZE_MAX,
@@ -219,7 +229,7 @@ function countAcks(text: string, databases: number): number {
 function readDatabaseUrls(environment: Environment, problems: string[]): readonly URL[] | 'embedded' {
   const named = environment.DATABASE_URLS;
   if (named === undefined && environment.DYNO === undefined) return 'embedded';
-  const urls = named === undefined ? readHerokuUrls(environment) : readList(named, problems);
+  const urls = named === undefined ? readHerokuUrls(environment, problems) : readList(named, problems);
   if (urls.length === 0 && problems.length === 0) {
     problems.push('DATABASE_URLS: no database is attached; expected postgres://…|postgres://…');
   }
@@ -240,6 +250,7 @@ function readList(list: string, problems: string[]): readonly URL[] {
     }
     const sslMode = url.searchParams.get('sslmode');
     if (sslMode !== null && !isSslMode(sslMode)) problems.push(`DATABASE_URLS: ${name} has an unknown sslmode`);
+    problems.push(...findUrlProblems(url).map((problem) => `DATABASE_URLS: ${name} ${problem}`));
     const twin = nameOf.get(databaseKey(url));
     if (twin) problems.push(`DATABASE_URLS: ${twin} and ${name} are the same database; give each one once`);
     nameOf.set(databaseKey(url), name);
@@ -248,11 +259,15 @@ function readList(list: string, problems: string[]): readonly URL[] {
 }
 
 /** Heroku attaches databases as config vars; the primary one under two names, and pooled ways in beside it. */
-function readHerokuUrls(environment: Environment): readonly URL[] {
+function readHerokuUrls(environment: Environment, problems: string[]): readonly URL[] {
   const names = Object.keys(environment)
     .filter((name) => /_URL$/.test(name) && !/_POOL(ER)?_URL$/.test(name))
     .toSorted((a, b) => Number(b === 'DATABASE_URL') - Number(a === 'DATABASE_URL') || (a < b ? -1 : 1));
-  const urls = names.flatMap((name) => parseDatabaseUrl(environment[name] ?? '') ?? []);
+  const urls = names.flatMap((name) => {
+    const url = parseDatabaseUrl(environment[name] ?? '');
+    if (url) problems.push(...findUrlProblems(url).map((problem) => `${name}: its database ${problem}`));
+    return url ?? [];
+  });
   return [...new Map(urls.toReversed().map((url) => [databaseKey(url), url])).values()].toReversed();
 }
 

@@ -78,6 +78,11 @@ function describe(o: Observation): Line {
         `${o.database} is left out: it ${o.failure.message}`,
         reasons(o.failure),
       ];
+    case 'server_lost':
+    case 'server_restarted':
+    case 'server_left':
+    case 'server_abandoned':
+      return describeServer(o);
     case 'connection_lost':
       return ['debug', `${o.database} ended an idle connection`, { reason: textOf(o.cause) }];
     case 'migrated':
@@ -121,9 +126,32 @@ function describe(o: Observation): Line {
   }
 }
 
+/** Of the servers of our own. */
+function describeServer(o: Extract<Observation, { type: `server_${string}` }>): Line {
+  const restart = 'restart m2pg to start it';
+  switch (o.type) {
+    case 'server_lost': {
+      const what = o.cause === undefined ? 'ended by itself' : 'did not start';
+      const reason = o.cause === undefined ? {} : { reason: textOf(o.cause) };
+      return ['warn', `the server of ${o.database} ${what}; it is started again in ${o.pauseMs / 1_000} s`, reason];
+    }
+    case 'server_restarted':
+      return ['info', `the server of ${o.database} runs again`];
+    case 'server_left':
+      return ['warn', `the server of ${o.database} was shut down by somebody else and is left so; ${restart}`];
+    case 'server_abandoned': {
+      const how = `${o.starts} starts within ${o.withinMs / 60_000} minutes did not help`;
+      return [
+        'error',
+        `the server of ${o.database} is not started again: ${how}; see .m2pg/${o.database}.log, then ${restart}`,
+      ];
+    }
+  }
+}
+
 function describeUp(o: Observation & { type: 'database_up' }): Line {
   const how = { version: o.version, tls: o.tls };
-  const up = `${o.database} is ${o.readOnly ? 'up, read-only' : 'up'}`;
+  const up = `${o.database} is up${o.readOnly ? ', read-only' : ''}${o.isPooled ? ', behind a pooler in session mode' : ''}`;
   return ['info', o.fsync ? up : `${up}; its fsync is off: a power failure loses what it has acknowledged`, how];
 }
 
@@ -131,8 +159,15 @@ function hoursOf({ from, until }: { readonly from: number; readonly until: numbe
   return { from: new Date(from * 1000).toISOString(), until: new Date(until * 1000).toISOString() };
 }
 
-function reasons(failure: Failure): Readonly<Record<string, unknown>> {
-  return { code: failure.code, ...(failure.cause !== undefined && { reason: textOf(failure.cause) }) };
+function reasons({ code, cause }: Failure): Readonly<Record<string, unknown>> {
+  if (cause === undefined) return { code };
+  const sqlstate = sqlstateOf(cause);
+  return { code, ...(sqlstate !== undefined && { sqlstate }), reason: textOf(cause) };
+}
+
+/** Of an error that PostgreSQL reported, which is the only one that has a severity. */
+function sqlstateOf(cause: unknown): unknown {
+  return cause instanceof Error && 'severity' in cause && 'code' in cause ? cause.code : undefined;
 }
 
 /** An error that nobody expected, and where it came from. Its other properties may hold values and URLs. */

@@ -59,12 +59,28 @@ describe('a line', () => {
     ['warn', 'a database goes down', { type: 'database_down', database: 'db1', failure: down }],
     ['warn', 'a write misses a database', writeFailed()],
     ['warn', 'a read misses a database', readFailed()],
+    ['warn', 'a server of our own ends', { type: 'server_lost', database: 'db1', pauseMs: 2_000 }],
+    ['info', 'a server of our own runs again', { type: 'server_restarted', database: 'db1' }],
+    ['warn', 'a server of our own is shut down', { type: 'server_left', database: 'db1' }],
+    [
+      'error',
+      'a server of our own is started no more',
+      { type: 'server_abandoned', database: 'db1', starts: 5, withinMs: 600_000 },
+    ],
     ['warn', 'work was lost', { type: 'stopped', clean: false }],
     ['info', 'nothing was lost', { type: 'stopped', clean: true }],
     [
       'info',
       'a database comes up',
-      { type: 'database_up', database: 'db1', version: '18', tls: 'off', readOnly: false, fsync: true },
+      {
+        type: 'database_up',
+        database: 'db1',
+        version: '18',
+        tls: 'off',
+        readOnly: false,
+        isPooled: false,
+        fsync: true,
+      },
     ],
     [
       'error',
@@ -79,13 +95,19 @@ describe('a line', () => {
     expect(log.lines().map((line) => line.level)).toEqual([level]);
   });
 
-  test('says of a database that comes up that it would lose what it has committed', () => {
+  test('says of a database that comes up that it would lose what it has committed, is read-only, or is behind a pooler', () => {
     const log = logInMemory();
-    const up = { type: 'database_up', database: 'db1', version: '18', tls: 'off', readOnly: false } as const;
-    log.observe({ ...up, fsync: true }, { ...up, fsync: false });
+    const server = { type: 'database_up', database: 'db1', version: '18', tls: 'off' } as const;
+    const up = { ...server, readOnly: false, isPooled: false } as const;
+    log.observe(
+      { ...up, fsync: true },
+      { ...up, fsync: false },
+      { ...up, fsync: true, isPooled: true, readOnly: true },
+    );
     expect(log.lines().map(({ msg }) => msg)).toEqual([
       'db1 is up',
       'db1 is up; its fsync is off: a power failure loses what it has acknowledged',
+      'db1 is up, read-only, behind a pooler in session mode',
     ]);
   });
 
@@ -93,6 +115,22 @@ describe('a line', () => {
     const log = logInMemory('warn');
     log.observe({ type: 'stopped', clean: true }, { type: 'stopped', clean: false });
     expect(log.lines().map(({ msg }) => msg)).toEqual(['stopped with work unfinished']);
+  });
+
+  test('says of a server that is started no more what is to be done', () => {
+    const log = logInMemory();
+    log.observe(
+      { type: 'server_lost', database: 'db2', pauseMs: 4_000, cause: new Error('see db2.log') },
+      { type: 'server_abandoned', database: 'db2', starts: 5, withinMs: 600_000 },
+    );
+    expect(log.lines()).toMatchObject([
+      { msg: 'the server of db2 did not start; it is started again in 4 s', reason: 'see db2.log' },
+      {
+        msg:
+          'the server of db2 is not started again: 5 starts within 10 minutes did not help; see .m2pg/db2.log, then restart ' +
+          'm2pg to start it',
+      },
+    ]);
   });
 
   test('says how many requests were cut off', () => {
@@ -182,6 +220,7 @@ describe('repetition', () => {
       version: '18.0',
       tls: 'off',
       readOnly: false,
+      isPooled: false,
       fsync: true,
     };
     const log = logInMemory('info');

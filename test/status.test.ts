@@ -14,6 +14,7 @@ function statusOf(state: State, index: number): DatabaseStatus {
     roundTripMs: null,
     version: null,
     tls: null,
+    pooler: null,
     fsync: null,
   };
 }

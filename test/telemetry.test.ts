@@ -11,7 +11,15 @@ async function linesAfter(...observations: readonly Observation[]): Promise<read
 }
 
 const failure = new Failure('timeout', 'did not answer in time');
-const up = { type: 'database_up', database: 'db1', version: '18', tls: 'off', readOnly: false, fsync: true } as const;
+const up = {
+  type: 'database_up',
+  database: 'db1',
+  version: '18',
+  tls: 'off',
+  readOnly: false,
+  isPooled: false,
+  fsync: true,
+} as const;
 
 test('is Prometheus text that describes each metric', async () => {
   const { contentType, text } = await createTelemetry(['db1']).render();

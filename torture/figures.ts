@@ -1,18 +1,24 @@
-import { type Evidence, expectedOf } from './checkers.ts';
-import { acknowledgedMs, type FaultOperation, type WriteOperation } from './history.ts';
+import { expectedOf } from './checkers/availability.ts';
+import type { Evidence } from './checkers/evidence.ts';
+import { acknowledgedMs, type FaultOperation, operationsOf, type WriteOperation } from './history.ts';
 
 /** What the experiment measured, a line each. */
 export function figuresOf(evidence: Evidence, convergedMs: number | undefined): string[] {
   const { history } = evidence;
-  const { writes: expectedWrites, reads: expectedReads } = expectedOf(evidence);
-  const writes = history.filter((one): one is WriteOperation => one.type === 'write');
-  const faults = history.filter((one): one is FaultOperation => one.type === 'fault');
+  const expected = expectedOf(evidence);
+  const writes = operationsOf(history, 'write');
+  const faults = operationsOf(history, 'fault');
+  const stalledMs = operationsOf(history, 'stall').reduce((sum, { ms }) => sum + ms, 0);
+  const tries = writes.flatMap((write) => write.tries);
   const acknowledged = writes.filter((write) => acknowledgedMs(write) !== undefined);
   const stable = latencies(writes, (beganMs, endedMs) => !faults.some((fault) => overlaps(fault, beganMs, endedMs)));
   const kinds = [...new Set(faults.map(({ fault }) => fault))].toSorted();
   return [
     `requests to write: ${writes.length}, acknowledged ${acknowledged.length}, unknown ${writes.length - acknowledged.length}`,
-    `to be answered whatever happened: ${expectedWrites.length} tries to write, ${expectedReads.length} reads`,
+    `to be answered whatever happened: ${expected.writes.length} of ${tries.length} tries to write, ` +
+      `${expected.reads.length} of ${operationsOf(history, 'read').length} reads, ` +
+      `${expected.others.length} of ${countOthers(evidence)} deletions, exports and imports`,
+    `the machine stood still for ${(stalledMs / 1_000).toFixed(1)} s`,
     `databases equal ${convergedMs === undefined ? 'never' : `${(convergedMs / 1_000).toFixed(1)} s`} after the last fault`,
     `latency without a fault: ${describe(stable)}`,
     ...kinds.map((kind) => {
@@ -23,6 +29,10 @@ export function figuresOf(evidence: Evidence, convergedMs: number | undefined): 
       return `latency during ${kind} (${during.length}): ${describe(measured)}`;
     }),
   ];
+}
+
+function countOthers({ history }: Evidence): number {
+  return (['delete', 'export', 'import'] as const).reduce((sum, type) => sum + operationsOf(history, type).length, 0);
 }
 
 function overlaps(fault: FaultOperation, beganMs: number, endedMs: number): boolean {

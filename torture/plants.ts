@@ -48,8 +48,8 @@ export const plants: readonly Plant[] = [
     patches: [
       {
         file: 'src/repair/copy-missing.ts',
-        from: 'alive.map((summary) => [summary.id, summary])',
-        to: "alive.map((summary) => [[summary.name, summary.bucket].join(' '), summary])",
+        from: 'inOrder.map((one) => [one.summary.id, one])',
+        to: "inOrder.map((one) => [[one.summary.name, one.summary.bucket].join(' '), one])",
       },
       {
         file: 'src/store/union-by-id.ts',
@@ -75,8 +75,8 @@ export const plants: readonly Plant[] = [
     patches: [
       {
         file: 'src/store/postgres-store.ts',
-        from: 'const { first, again } = insertOf(summaries);',
-        to: "const { first, again } = insertOf(database.name === 'db2' ? summaries.map((one) => ({ ...one, last: Math.fround(one.last) })) : summaries);",
+        from: 'await insert(received)',
+        to: "await insert(database.name === 'db2' ? received.map((one) => ({ ...one, summaries: one.summaries.map((summary) => ({ ...summary, last: Math.fround(summary.last) })) })) : received)",
       },
     ],
     faults: ['kill-backend'],
@@ -86,8 +86,8 @@ export const plants: readonly Plant[] = [
     patches: [
       {
         file: 'src/database/health.ts',
-        from: 'const { version, readOnly, attempt, fsync } = found;',
-        to: "const { version, readOnly, attempt, fsync } = found; if (held.state() === 'down') return;",
+        from: 'const { version, readOnly, attempt, isPooled, fsync, schema } = found;',
+        to: "const { version, readOnly, attempt, isPooled, fsync, schema } = found; if (held.state() === 'down') return;",
       },
     ],
     faults: ['kill', 'shut-down'],
@@ -103,6 +103,39 @@ export const plants: readonly Plant[] = [
       { file: 'src/database/connection-options.ts', from: 'query_timeout: timeouts.queryTimeoutMs,', to: '' },
     ],
     faults: ['freeze-all'],
+  },
+  {
+    name: 'an error that says it is complete',
+    patches: [
+      {
+        file: 'src/http/problem.ts',
+        from: "if (status === 503) c.header('Retry-After', retryAfterSeconds);",
+        to: "if (status === 503) c.header('M2pg-Complete', 'true');",
+      },
+    ],
+    faults: ['freeze-all'],
+  },
+  {
+    name: 'a deletion of another metric than was asked for',
+    patches: [
+      {
+        file: 'src/http/delete-route.ts',
+        from: 'await deleter.delete(query)',
+        to: "await deleter.delete({ ...query, name: [query.name, 'other'].join('.') })",
+      },
+    ],
+    faults: ['deletes'],
+  },
+  {
+    name: 'an export that leaves out a line',
+    patches: [
+      {
+        file: 'src/commands/export.ts',
+        from: 'batch.slice(start, start + linesAtOnce)',
+        to: 'batch.slice(start + 1, start + linesAtOnce)',
+      },
+    ],
+    faults: ['deletes'],
   },
 ];
 

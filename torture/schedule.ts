@@ -1,31 +1,32 @@
 /**
- * When which fault happens to whom. Two tracks of faults run beside each other, each with pauses, so that a fault meets
+ * When which fault happens to whom. Tracks of faults run beside each other, each with pauses, so that a fault meets
  * others of another kind that began before it and end after it. What a fault is about to hit is taken first, all at once;
- * no two faults hit the same database or service. One that destroys data takes everything, and so is alone.
+ * no two faults hit the same database or service, and whoever waits longer is first. A clock that is wrong meets everything.
+ * What destroys data takes everything, and so is alone.
  */
 import { setTimeout as sleepFor } from 'node:timers/promises';
-import type { Fault } from './faults.ts';
+import { allNeeds, type Fault, takenNames, targetNames, usualGraceMs } from './faults/fault.ts';
 import type { Ground } from './ground.ts';
 import type { FaultOperation } from './history.ts';
 import { createRandom, type Random } from './random.ts';
 
 /** Long enough for monitors and time limits to see it, short enough that many fit in. */
-const durationMinMs = 1_000;
-const durationMaxMs = 7_000;
+const usualLength = { minMs: 1_000, maxMs: 7_000 };
+
+/** A clock is not seen to be wrong at once. */
+const clockLength = { minMs: 4_000, maxMs: 12_000 };
 
 /**
  * Of each track, by how many of three databases or links its faults may hit at once, and how long it pauses between them.
  * The second one is the rarer: where more was hit than a write can do without, checkers have nothing to expect.
  */
 const tracks = [
-  { targetsMax: 3, pauseMaxMs: 2_500 },
-  { targetsMax: 1, pauseMaxMs: 10_000 },
+  { isOfClocks: false, targetsMax: 3, pauseMaxMs: 2_500 },
+  { isOfClocks: false, targetsMax: 1, pauseMaxMs: 10_000 },
+  { isOfClocks: true, targetsMax: 1, pauseMaxMs: 6_000 },
 ] as const;
 
 type Track = (typeof tracks)[number];
-
-const databaseNames = ['db1', 'db2', 'db3'];
-const everything: readonly string[] = [...databaseNames, 'service1', 'service2', 'service3'];
 
 /** How often a track looks whether its next targets are free. */
 const lookEveryMs = 50;
@@ -39,6 +40,8 @@ export interface ScheduleOptions {
   readonly durationMs: number;
   /** Those that may happen. */
   readonly faults: readonly Fault[];
+  /** What happens from the first. */
+  readonly opening?: { readonly fault: Fault; readonly target: number; readonly lastsMs: number } | undefined;
   /** Resolves with whether all databases hold the same. */
   readonly areEqual: () => Promise<boolean>;
   /** Milliseconds since the begin. */
@@ -48,9 +51,12 @@ export interface ScheduleOptions {
 }
 
 /** What the tracks have in common. */
-interface Running extends Required<ScheduleOptions> {
+interface Running extends ScheduleOptions {
+  readonly sleep: (ms: number) => Promise<unknown>;
   /** What is hit now. */
   readonly taken: Set<string>;
+  /** What is waited for, the longest first. */
+  readonly waiting: Set<readonly string[]>;
   endMs: number;
 }
 
@@ -61,32 +67,49 @@ interface Running extends Required<ScheduleOptions> {
  * @throws What a fault that cannot be begun or healed rejects with, when the others are healed.
  */
 export async function runSchedule(options: ScheduleOptions): Promise<void> {
-  const { random, durationMs, clock, sleep = sleepFor } = options;
-  const running: Running = { ...options, sleep, taken: new Set(), endMs: clock() + durationMs };
-  const runs = tracks.map((track) => runTrack(track, createRandom(random.below(2 ** 32)), running));
+  const { random, durationMs, clock, opening, faults, sleep = sleepFor } = options;
+  const running: Running = { ...options, sleep, taken: new Set(), waiting: new Set(), endMs: clock() + durationMs };
+  const runs = tracks.map((track) => {
+    const ofTrack = faults.filter(({ isOfClock = false }) => isOfClock === track.isOfClocks);
+    const itsRandom = createRandom(random.below(2 ** 32));
+    return ofTrack.length > 0 ? runTrack(track, ofTrack, itsRandom, running) : sleep(durationMs);
+  });
+  if (opening) runs.unshift(runOne(opening.fault, [opening], random, running));
   await Promise.allSettled(runs);
   await Promise.all(runs);
 }
 
-async function runTrack({ targetsMax, pauseMaxMs }: Track, random: Random, running: Running): Promise<void> {
-  const { faults, clock, sleep } = running;
+async function runTrack(
+  { targetsMax, pauseMaxMs }: Track,
+  faults: readonly Fault[],
+  random: Random,
+  running: Running,
+): Promise<void> {
+  const { clock, sleep } = running;
+  while (clock() < running.endMs) {
+    const fault = random.pick(faults);
+    const { minMs, maxMs } = fault.isOfClock ? clockLength : usualLength;
+    const lasting = targetsOf(fault, targetsMax, random, running.ground).map((target) => ({
+      target,
+      lastsMs: fault.isDestructive ? 0 : minMs + random.below(maxMs - minMs),
+    }));
+    await runOne(fault, lasting, random, running);
+    await sleep(random.below(pauseMaxMs));
+  }
+}
+
+interface Lasting {
+  readonly target: number;
+  readonly lastsMs: number;
+}
+
+async function runOne(fault: Fault, lasting: readonly Lasting[], random: Random, running: Running): Promise<void> {
   try {
-    while (clock() < running.endMs) {
-      const fault = random.pick(faults);
-      const targets = targetsOf(fault, targetsMax, random);
-      const lasting = targets.map((target) => ({
-        target,
-        ms: durationMinMs + random.below(durationMaxMs - durationMinMs),
-      }));
-      const names = fault.isDestructive ? everything : targets.flatMap((target) => targetNames(fault, target));
-      await holding(names, running, async () => {
-        if (fault.isDestructive && !(await becomeEqual(running))) return;
-        await Promise.all(
-          lasting.map(({ target, ms }) => happen(fault, target, fault.isDestructive ? 0 : ms, random, running)),
-        );
-      });
-      await sleep(random.below(pauseMaxMs));
-    }
+    const names = new Set(lasting.flatMap(({ target }) => takenNames(fault, target)));
+    await holding([...names], running, async () => {
+      if (fault.isDestructive && !(await becomeEqual(running))) return;
+      await Promise.all(lasting.map(({ target, lastsMs }) => happen(fault, target, lastsMs, random, running)));
+    });
   } catch (error) {
     running.endMs = Number.NEGATIVE_INFINITY;
     throw error;
@@ -95,8 +118,14 @@ async function runTrack({ targetsMax, pauseMaxMs }: Track, random: Random, runni
 
 /** Does something while nobody else hits any of these; not when the time is up before that. */
 async function holding(names: readonly string[], running: Running, act: () => Promise<unknown>): Promise<void> {
-  const { taken, clock, sleep } = running;
-  while (names.some((name) => taken.has(name))) await sleep(lookEveryMs);
+  const { taken, waiting, clock, sleep } = running;
+  const isFree = () => {
+    const earlier = [...waiting].slice(0, [...waiting].indexOf(names)).flat();
+    return !names.some((name) => taken.has(name) || earlier.includes(name));
+  };
+  waiting.add(names);
+  while (!isFree() && clock() < running.endMs) await sleep(lookEveryMs);
+  waiting.delete(names);
   if (clock() >= running.endMs) return;
   for (const name of names) taken.add(name);
   try {
@@ -107,12 +136,14 @@ async function holding(names: readonly string[], running: Running, act: () => Pr
 }
 
 /** Mostly one, sometimes two, now and then all three. */
-function targetsOf({ of, target, isDestructive }: Fault, targetsMax: number, random: Random): number[] {
-  if (target !== undefined) return [target];
+function targetsOf(fault: Fault, targetsMax: number, random: Random, { settings }: Ground): number[] {
+  const { of, targetOf, isDestructive } = fault;
+  const only = targetOf?.(settings);
+  if (only !== undefined) return [only];
   const chance = random.next();
-  if (of === 'databases') return [0];
-  const count = chance < 0.6 || of === 'service' || isDestructive ? 1 : chance < 0.85 ? 2 : 3;
   const first = random.below(3);
+  const isOfOne = of === 'service' || of === 'databases and service' || of === 'everything' || isDestructive;
+  const count = of === 'databases' || isOfOne || chance < 0.6 ? 1 : chance < 0.85 ? 2 : 3;
   return Array.from({ length: Math.min(count, targetsMax) }, (_, index) => (first + index) % 3);
 }
 
@@ -123,22 +154,19 @@ async function happen(fault: Fault, target: number, lastsMs: number, random: Ran
   if (!heal) return;
   await sleep(lastsMs);
   await heal();
+  const { hits = allNeeds, edgeHits = [], graceMs = usualGraceMs, isOfClock = false, isDestructive = false } = fault;
   for (const name of targetNames(fault, target)) {
-    onFault({ type: 'fault', fault: fault.name, target: name, beganMs, endedMs: clock() });
+    const lasted = { fault: fault.name, target: name, beganMs, endedMs: clock(), detail: heal.detail };
+    onFault({ type: 'fault', ...lasted, hits, edgeHits, graceMs, isOfClock, isDestructive });
   }
 }
 
-/** @returns Whether all databases have come to hold the same in time. */
-async function becomeEqual({ areEqual, clock, sleep }: Running): Promise<boolean> {
-  const deadlineMs = clock() + equalWithinMs;
+/** @returns Whether all databases have come to hold the same in time, and before the end. */
+async function becomeEqual({ areEqual, clock, sleep, endMs }: Running): Promise<boolean> {
+  const deadlineMs = Math.min(clock() + equalWithinMs, endMs);
   while (!(await areEqual())) {
     if (clock() > deadlineMs) return false;
     await sleep(500);
   }
   return true;
-}
-
-function targetNames({ of }: Fault, target: number): string[] {
-  if (of === 'databases') return [...databaseNames, `service${target + 1}`];
-  return [`${of === 'service' ? 'service' : 'db'}${target + 1}`];
 }

@@ -1,43 +1,68 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Status } from '../src/http/operation-routes.ts';
+import type { Clock } from './clock.ts';
 
 export interface TortureServiceOptions {
-  /** Of the sources, which may hold a planted defect. */
-  readonly root: string;
   readonly port: number;
   readonly logFile: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** Undefined where no clock can be set. */
+  readonly clock: Clock | undefined;
 }
 
 /** One process of m2pg; always on the same port. */
 export interface TortureService {
   readonly url: string;
-  start(databaseUrls: readonly URL[]): Promise<void>;
+  readonly clock: Clock | undefined;
+  /** How it is set, apart from its databases. */
+  readonly environment: Readonly<Record<string, string>>;
+  /**
+   * Starts it.
+   *
+   * @param root Of the sources, which may hold a planted defect or be those of another version.
+   * @returns Whether it runs; false: it has ended by itself.
+   */
+  start(root: string, databaseUrls: readonly URL[]): Promise<boolean>;
   /** Resolves when it has ended. */
   end(signal: NodeJS.Signals): Promise<void>;
+  /** What it has written to its log since it was started last. */
+  log(): Promise<string>;
   /** What it says of each of its databases; nothing when it does not answer. */
   states(): Promise<string[]>;
+  /** Of its process; undefined while it does not run. */
+  pid(): number | undefined;
   /** Megabytes and open sockets; undefined while it does not run. */
   usage(): { rssMb: number; sockets: number } | undefined;
 }
 
 /** A service that is yet to be started. */
-export function createTortureService({ root, port, logFile, environment }: TortureServiceOptions): TortureService {
+export function createTortureService({ port, logFile, environment, clock }: TortureServiceOptions): TortureService {
   let child: ChildProcess | undefined;
+  let logFrom = 0;
+  const hasEnded = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || signalCode !== null;
+  const pid = () => (child && !hasEnded(child) ? child.pid : undefined);
   return {
     url: `http://127.0.0.1:${port}`,
-    async start(databaseUrls) {
+    clock,
+    environment,
+    async start(root, databaseUrls) {
       const env = {
         PATH: process.env.PATH ?? '',
+        ...clock?.environment,
         ...environment,
         DATABASE_URLS: databaseUrls.join('|'),
         HOST: '127.0.0.1',
         PORT: String(port),
       };
+      logFrom = await stat(logFile).then(
+        ({ size }) => size,
+        () => 0,
+      );
       const log = openSync(logFile, 'a');
       const started = spawn(process.execPath, ['--max-semi-space-size=8', join(root, 'src/main.ts')], {
         env,
@@ -46,23 +71,26 @@ export function createTortureService({ root, port, logFile, environment }: Tortu
       closeSync(log);
       child = started;
       while (!(await isHealthy(port))) {
-        if (started.exitCode !== null || started.signalCode !== null)
-          throw new Error(`a service did not start; see ${logFile}`);
+        if (hasEnded(started)) return false;
         await sleep(50);
       }
+      return true;
     },
     async end(signal) {
-      if (!child || child.exitCode !== null || child.signalCode !== null) return;
+      if (!child || hasEnded(child)) return;
       const exit = once(child, 'exit');
       child.kill(signal);
       await exit;
     },
+    log: async () => (await readFile(logFile, 'utf8')).slice(logFrom),
     states: () => readStates(port).catch(() => []),
+    pid,
     usage() {
-      if (!child?.pid || child.exitCode !== null || child.signalCode !== null) return undefined;
+      const running = pid();
+      if (running === undefined) return undefined;
       try {
-        const [, kilobytes] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8')) ?? [];
-        return { rssMb: Number(kilobytes) / 1_024, sockets: readdirSync(`/proc/${child.pid}/fd`).length };
+        const [, kilobytes] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${running}/status`, 'utf8')) ?? [];
+        return { rssMb: Number(kilobytes) / 1_024, sockets: readdirSync(`/proc/${running}/fd`).length };
       } catch {
         return undefined;
       }

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { stalledMs } from '../test/support/stalls.ts';
-import { type Operation, type ReadOperation, type Sent, statisticsOf, type Try } from './history.ts';
+import { type Deleting, keepDeleting } from './deleting.ts';
+import { type Operation, operationsOf, type Sent, type Try, type WriteOperation } from './history.ts';
 import type { Random } from './random.ts';
+import { type Requesting, readOnce, tryToWrite } from './requests.ts';
 
 const writers = 20;
 const readers = 5;
@@ -11,33 +12,38 @@ const readers = 5;
 const writePauseMs = 90;
 const readPauseMs = 400;
 
-/** More than the writers come to, in one page of the service. */
-const readSeconds = 10_000;
-
-/** A request that takes longer hangs. */
-const hangsMs = 15_000;
+/** Of what a database has to make something for; each makes every later statement a little slower. */
+const newPauseMs = 1_200;
 
 const triesMax = 6;
 
 /** Of the requests that were answered, so many are sent once more. */
 const repeatedShare = 0.05;
 
-export interface WorkloadOptions {
-  /** Of the services. */
-  readonly urls: readonly string[];
+const weekSeconds = 604_800;
+
+/** The series that the usual writers write, in turn. */
+export const seriesNames = Array.from({ length: writers / 2 }, (_, index) => `torture.${index}`);
+
+export interface WorkloadOptions extends Requesting {
   readonly random: Random;
-  /** Unix seconds of the first bucket; each writer goes on by a second a request. */
-  readonly firstBucket: number;
-  readonly clock: () => number;
   readonly signal: AbortSignal;
   readonly onDone: (operation: Operation) => void;
+  /** How far back a summary may be. */
+  readonly weeksBackMax: number;
+  /** Undefined: nothing is deleted. */
+  readonly deleting: Deleting | undefined;
 }
 
-/** Writes and reads until the signal; resolves when all have ended. */
+/** Writes and reads until the signal, each writer going on by a second a request; resolves when all have ended. */
 export async function runWorkload(options: WorkloadOptions): Promise<void> {
+  const { deleting, urls } = options;
   await Promise.all([
     ...Array.from({ length: writers }, (_, index) => keepWriting(index, options)),
-    ...Array.from({ length: readers }, (_, index) => keepReading(index % options.urls.length, options)),
+    ...Array.from({ length: readers }, (_, index) => keepReading(index % urls.length, options)),
+    keepWritingNewWeeks(options),
+    keepWritingNewNames(options),
+    ...(deleting ? [0, 1].map((index) => keepDeleting(index, { ...options, ...deleting })) : []),
   ]);
 }
 
@@ -49,7 +55,7 @@ async function keepWriting(writer: number, options: WorkloadOptions): Promise<vo
       summaryOf(writer, bucket + index),
     );
     bucket += summaries.length;
-    onDone({ type: 'write', summaries, tries: await writeUntilAnswered(summaries, options) });
+    onDone(await writeUntilAnswered(summaries, options));
     await sleep(random.below(2 * writePauseMs));
   }
 }
@@ -61,7 +67,31 @@ function summaryOf(writer: number, bucket: number): Sent {
   return { name, bucket, count, value: Math.sin(bucket * 31 + writer) };
 }
 
-async function writeUntilAnswered(summaries: readonly Sent[], options: WorkloadOptions): Promise<Try[]> {
+/** One summary a week; where all weeks are used, nothing more. */
+async function keepWritingNewWeeks(options: WorkloadOptions): Promise<void> {
+  const { random, signal, onDone, firstBucket, weeksBackMax } = options;
+  // The two latest may be there from the first.
+  const weeks = Array.from({ length: weeksBackMax - 2 }, (_, index) => index + 2);
+  while (!signal.aborted) {
+    const [week] = weeks.splice(random.below(weeks.length), 1);
+    if (week === undefined) return;
+    const summary = { name: 'torture.weeks', bucket: firstBucket - week * weekSeconds, count: 1, value: week };
+    onDone({ ...(await writeUntilAnswered([summary], options)), needs: 'new week' });
+    await sleep(random.below(2 * newPauseMs));
+  }
+}
+
+async function keepWritingNewNames(options: WorkloadOptions): Promise<void> {
+  const { random, signal, onDone, firstBucket } = options;
+  for (let number = 0; !signal.aborted; number += 1) {
+    const summary = { name: `torture.name.${number}`, bucket: firstBucket, count: 1, value: number };
+    onDone({ ...(await writeUntilAnswered([summary], options)), needs: 'new name' });
+    await sleep(random.below(2 * newPauseMs));
+  }
+}
+
+/** By one key, of one service or another. */
+async function writeUntilAnswered(summaries: readonly Sent[], options: WorkloadOptions): Promise<WriteOperation> {
   const { random, urls } = options;
   const key = randomUUID();
   const tries: Try[] = [];
@@ -73,73 +103,22 @@ async function writeUntilAnswered(summaries: readonly Sent[], options: WorkloadO
   if (isAcknowledged() && random.next() < repeatedShare) {
     tries.push(await tryToWrite(summaries, key, random.below(urls.length), options));
   }
-  return tries;
-}
-
-async function tryToWrite(
-  summaries: readonly Sent[],
-  key: string,
-  service: number,
-  { urls, clock }: WorkloadOptions,
-): Promise<Try> {
-  const body = JSON.stringify(
-    summaries.map((summary) => ({ name: summary.name, bucket: summary.bucket, ...statisticsOf(summary) })),
-  );
-  const end = begin(service, clock);
-  try {
-    const response = await fetch(`${urls[service]}/metrics`, {
-      method: 'POST',
-      body,
-      headers: { 'Idempotency-Key': key },
-      signal: AbortSignal.timeout(hangsMs),
-    });
-    await response.text();
-    return { ...end(), status: response.status };
-  } catch {
-    return { ...end(), status: undefined };
-  }
-}
-
-/** @returns What tells how long the request took that begins now. */
-function begin(service: number, clock: () => number): () => Omit<Try, 'status'> {
-  const beganMs = clock();
-  const stalledBefore = stalledMs();
-  return () => ({ service, beganMs, endedMs: clock(), stalledMs: stalledMs() - stalledBefore });
+  return { type: 'write', summaries, tries };
 }
 
 /** Always of one service: of so few readers each, none has to wait for its turn. */
 async function keepReading(service: number, options: WorkloadOptions): Promise<void> {
-  const { random, signal, onDone } = options;
+  const { random, signal, onDone, deleting } = options;
   while (!signal.aborted) {
-    onDone(await readOnce(service, `torture.${random.below(writers / 2)}`, options));
+    const deleted = deleting?.names() ?? [];
+    const name = deleted.length > 0 && random.next() < 0.2 ? random.pick(deleted) : random.pick(seriesNames);
+    onDone(await readOnce(service, name, options));
     await sleep(random.below(2 * readPauseMs));
   }
 }
 
-/** Reads one series by the second, from its begin. */
-export async function readOnce(
-  service: number,
-  name: string,
-  { urls, clock, firstBucket }: Pick<WorkloadOptions, 'urls' | 'clock' | 'firstBucket'>,
-): Promise<ReadOperation> {
-  const asked = { type: 'read', name } as const;
-  const end = begin(service, clock);
-  const query = new URLSearchParams({
-    name: `^${name}$`,
-    from: String(firstBucket),
-    to: String(firstBucket + readSeconds),
-    resolution: 'second',
-  });
-  try {
-    const response = await fetch(`${urls[service]}/metrics?${query}`, { signal: AbortSignal.timeout(hangsMs) });
-    const answer: unknown = await response.json();
-    // What is not 200 is a problem, and no list.
-    const [series] = (response.ok ? answer : []) as [{ count: { bucket: number; value: number }[] }?];
-    const counts = new Map(series?.count?.map(({ bucket, value }) => [bucket, value]));
-    const isComplete = response.headers.get('M2pg-Complete') === 'true';
-    const databases = (response.headers.get('M2pg-Databases') ?? '').split('=ok').length - 1;
-    return { ...asked, ...end(), status: response.status, isComplete, databases, counts };
-  } catch {
-    return { ...asked, ...end(), status: undefined, isComplete: false, databases: 0, counts: new Map() };
-  }
+/** The names of all that was written. */
+export function namesIn(history: readonly Operation[]): string[] {
+  const sent = operationsOf(history, 'write').flatMap(({ summaries }) => summaries);
+  return [...new Set(sent.map(({ name }) => name))];
 }

@@ -2,12 +2,13 @@ import { relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { createDatabase, type Database } from '../database/database.ts';
-import { applyDeletion, noteDeletions, type Run, readDeletions, unsettledDeletions } from '../database/deletions.ts';
+import { createDeletionMemory, type DeletionMemory } from '../database/deletion-memory.ts';
+import { applyDeletion, passDeletionsOn, type Run, seeDeletions, unsettledDeletions } from '../database/deletions.ts';
 import type { DatabaseStatus } from '../database/health.ts';
 import { createIdentities } from '../database/identities.ts';
 import { withTimeout } from '../database/with-timeout.ts';
 import type { Observe } from '../domain/observation.ts';
-import { findHolder, lockFolder } from '../embedded/folder-lock.ts';
+import { isFolderLocked, lockFolder } from '../embedded/folder-lock.ts';
 import { type EmbeddedServer, findEmbeddedServer, startEmbeddedServer } from '../embedded/server.ts';
 import { isDoneBefore } from './is-done-before.ts';
 
@@ -49,6 +50,10 @@ export interface Databases {
   readonly databases: readonly Database[];
   /** The servers that we started or took over because no databases were given; else empty. */
   readonly embedded: readonly EmbeddedServer[];
+  /** The deletions that this process has seen. */
+  readonly memory: DeletionMemory;
+  /** Servers of our own that end from now on are not started again. */
+  leaveServers(): void;
   /** Ends the connections, in bounded time, then the servers that are ours. */
   close(): Promise<void>;
 }
@@ -64,9 +69,11 @@ export async function openDatabases(
   observe: Observe,
   { isGuest = false }: OpenOptions = {},
 ): Promise<Databases> {
-  const { servers, stop } = config.databaseUrls === 'embedded' ? await openEmbeddedServers(isGuest) : noServers;
+  const { servers, leave, stop } =
+    config.databaseUrls === 'embedded' ? await openEmbeddedServers(isGuest, observe) : noServers;
   const urls = config.databaseUrls === 'embedded' ? servers.map(({ url }) => url) : config.databaseUrls;
   const claimIdentity = createIdentities();
+  const memory = createDeletionMemory();
   const databases: Database[] = urls.map((url, index) =>
     createDatabase({
       name: `db${index + 1}`,
@@ -84,6 +91,7 @@ export async function openDatabases(
         deleteFirst(
           run,
           databases.filter((_, other) => other !== index),
+          memory,
         ),
       observe,
     }),
@@ -91,6 +99,8 @@ export async function openDatabases(
   return {
     databases,
     embedded: servers,
+    memory,
+    leaveServers: leave,
     async close() {
       const closed = Promise.all(databases.map((database) => database.close()));
       await Promise.race([closed, sleep(closeTimeoutMs, undefined, { ref: false })]);
@@ -99,20 +109,19 @@ export async function openDatabases(
   };
 }
 
-/** What the others have deleted while a database was away is not to be seen in it for an instant. */
-async function deleteFirst(run: Run, others: readonly Database[]): Promise<void> {
+/** What was deleted while a database was away is not to be seen in it for an instant, whether the others are there or not. */
+async function deleteFirst(run: Run, others: readonly Database[], memory: DeletionMemory): Promise<void> {
   const endMs = performance.now() + deleteFirstMs;
   const readable = others.filter((other) => ['up', 'read_only'].includes(other.status().state));
   const known = await Promise.allSettled(
     readable.map((other) => {
-      const deletions = readDeletions((text, values = []) => other.query('read', { text, values }));
+      const deletions = seeDeletions((text, values = []) => other.query('read', { text, values }));
       return withTimeout(deletions, deleteFirstMs);
     }),
   );
-  await noteDeletions(
-    run,
-    known.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : [])),
-  );
+  const seen = known.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+  memory.remember(seen);
+  await passDeletionsOn(run, memory.with(seen));
   for (const id of await unsettledDeletions(run)) {
     if (performance.now() > endMs) return;
     await applyDeletion(run, id, () => performance.now() < endMs);
@@ -146,29 +155,27 @@ export function describeRefused({ name, lastFailure }: DatabaseStatus): string {
   return `${name} is refused: it ${lastFailure?.message}`;
 }
 
-const noServers = { servers: [] as readonly EmbeddedServer[], stop: async () => undefined };
+const noServers = {
+  servers: [] as readonly EmbeddedServer[],
+  leave: () => undefined,
+  stop: async () => undefined,
+};
 
-async function openEmbeddedServers(isGuest: boolean) {
-  if (!isGuest || (await findHolder(folder)) === undefined) return startEmbeddedServers();
+async function openEmbeddedServers(isGuest: boolean, observe: Observe) {
+  if (!isGuest || !(await isFolderLocked(folder))) return startEmbeddedServers(observe);
   const running = await Promise.all(embeddedNames.map((name) => findEmbeddedServer(folder, name)));
   const servers = running.filter((server) => server !== undefined);
   // One that is only just starting, or stopping, has not both.
-  return servers.length === embeddedNames.length ? { ...noServers, servers } : startEmbeddedServers();
+  return servers.length === embeddedNames.length ? { ...noServers, servers } : startEmbeddedServers(observe);
 }
 
-async function startEmbeddedServers() {
+async function startEmbeddedServers(observe: Observe) {
   const unlock = await lockFolder(folder);
   const starts = await Promise.allSettled(embeddedNames.map((name) => startEmbeddedServer(folder, name)));
   const servers = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
   // Also when we end by an error of ours, the servers do not stay behind.
   const stopAtExit = () => {
-    for (const { pid } of servers) {
-      try {
-        process.kill(pid, 'SIGINT');
-      } catch {
-        // It has ended already.
-      }
-    }
+    for (const server of servers) server.interrupt();
   };
   process.once('exit', stopAtExit);
   const stop = async () => {
@@ -181,7 +188,12 @@ async function startEmbeddedServers() {
     await stop();
     throw failed.reason;
   }
-  return { servers, stop };
+  const leaving = new AbortController();
+  servers.forEach((server, index) => {
+    const database = embeddedNames[index] ?? '';
+    server.keepRunning((event) => observe({ ...event, database }), leaving.signal);
+  });
+  return { servers, leave: () => leaving.abort(), stop };
 }
 
 /** What was done to have databases, for the person at the terminal; no passwords. */

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Config, ConfigError } from '../config.ts';
+import type { Config } from '../config.ts';
 import { demoLines, telltaleNames } from './demo-lines.ts';
 import { nextSignal } from './next-signal.ts';
-import { parseOptions } from './parse-options.ts';
+import { parseOptions, UsageError } from './parse-options.ts';
 import { createProgress } from './progress.ts';
 import { serve } from './serve.ts';
 
@@ -32,7 +32,7 @@ const answerMs = 15_000;
 export async function demo(config: Config, args: readonly string[]): Promise<void> {
   const { values, positionals } = parseOptions(args, { once: { type: 'boolean' } }, demoHelp);
   const [given, ...more] = positionals;
-  if (more.length > 0) throw new ConfigError([`expected one URL, not ${positionals.length}`, demoHelp]);
+  if (more.length > 0) throw new UsageError([`expected one URL, not ${positionals.length}`, demoHelp]);
   const token = config.tokens.find(({ scope }) => scope !== 'read')?.secret;
   const isOnce = values.once === true;
   if (given !== undefined) {
@@ -47,7 +47,7 @@ function parseUrl(text: string): URL {
   const url = URL.parse(text);
   if (url && /^https?:$/.test(url.protocol)) return url;
   // Not what was given: there may be a token in it.
-  throw new ConfigError(['URL: expected one such as http://localhost:8080', demoHelp]);
+  throw new UsageError(['URL: expected one such as http://localhost:8080', demoHelp]);
 }
 
 async function send(url: URL, token: string | undefined, isOnce: boolean, signal: AbortSignal): Promise<void> {

@@ -1,13 +1,14 @@
-import { Readable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Config } from '../config.ts';
 import type { DatabaseOutcome } from '../domain/store.ts';
 import type { Summary } from '../domain/summary.ts';
 import { summaryToJson } from '../domain/summary-json.ts';
 import { createLog } from '../log.ts';
-import { openDatabases, startDatabases } from './databases.ts';
+import { describeDown, openDatabases, startDatabases } from './databases.ts';
 import { nextSignal } from './next-signal.ts';
 import { openStore } from './open-store.ts';
+import { OutputClosedError, print } from './print.ts';
 import { createProgress } from './progress.ts';
 import { parseSelection } from './selection.ts';
 import { type Slice, selectInSlices } from './time-slices.ts';
@@ -15,8 +16,8 @@ import { type Slice, selectInSlices } from './time-slices.ts';
 /** A slice of some thousand summaries is small; whoever exports would rather wait than have it incomplete. */
 const readTimeoutMinMs = 60_000;
 
-/** Lines that are written at once. */
-const linesAtOnce = 1_000;
+/** Lines that are written at once: less than a pipe holds, so that what was written can be told to within a few. */
+const linesAtOnce = 100;
 
 /** What `--help` prints. */
 export const exportHelp = `usage: m2pg export [--name PATTERN] [--from TIME] [--to TIME]
@@ -28,7 +29,8 @@ reads. Left out, the options mean everything.
   --from TIME      first instant, inclusive: Unix seconds, RFC 3339, now, or relative: -90s -15m -1h -7d -2w
   --to TIME        last instant, inclusive; give relative ones as --from=-7d
 
-The exit code is 0 when every summary was printed, else 1: when a database did not answer, some may be missing.
+The exit code is 0 when every summary was printed; 1 when a database did not answer, and some may be missing, or the output
+could not be written; 141 when whoever reads the output closed it before the end, as head does.
 `;
 
 /** Prints summaries, as `exportHelp` says. */
@@ -48,17 +50,22 @@ export async function exportSummaries(config: Config, args: readonly string[]): 
   const oldest = retentionSeconds === undefined ? 0 : now - retentionSeconds;
   const slices = selectInSlices(store, { ...query, from: Math.max(from, oldest) });
   const tally = createTally(query.to);
-  const problem = await print(tally.count(slices), stopping.signal);
+  const problem = await printAll(tally.count(slices), tally.notePrinted, stopping.signal);
   tally.end();
+  const down = describeDown(opened);
   await opened.close();
   const missing = tally.missing();
-  if (problem) process.stderr.write(`broken off: ${problem}\n`);
+  const isClosed = problem instanceof OutputClosedError;
+  if (problem) process.stderr.write(`${isClosed ? '' : 'broken off: '}${problem.message}\n`);
   for (const line of missing) process.stderr.write(`incomplete: ${line}\n`);
-  process.stderr.write(`exported ${tally.printed().toLocaleString('en')} summaries\n`);
-  if (problem || missing.length > 0) process.exitCode = 1;
+  for (const line of down) process.stderr.write(`${line}\n`);
+  const printed = `exported ${tally.printed().toLocaleString('en')} summaries`;
+  process.stderr.write(`${printed}${isClosed ? ', of which not all may have been read' : ''}\n`);
+  if (isClosed) process.exitCode = OutputClosedError.exitCode;
+  else if (problem || missing.length > 0) process.exitCode = 1;
 }
 
-/** Counts what passes, shows how far it is, and remembers which databases did not answer. */
+/** Counts what was printed, shows how far it is, and remembers which databases did not answer. */
 function createTally(to: number) {
   const progress = createProgress(process.stderr);
   const failed = new Map<string, DatabaseOutcome['outcome']>();
@@ -72,11 +79,13 @@ function createTally(to: number) {
         for (const { database, outcome } of slice.outcomes) if (outcome !== 'ok') failed.set(database, outcome);
         const summaries = slice.summaries.toSorted(byBucket);
         yield summaries;
-        printed += summaries.length;
         first ??= summaries[0]?.bucket;
         const share = first === undefined ? 0 : (slice.to - first) / (to - first);
         progress.show(share, `${printed.toLocaleString('en')} summaries`);
       }
+    },
+    notePrinted(summaries: number) {
+      printed += summaries;
     },
     end: progress.clear,
     printed: () => printed,
@@ -91,23 +100,33 @@ function byBucket(a: Summary, b: Summary): number {
   return a.bucket - b.bucket || (a.id < b.id ? -1 : 1);
 }
 
-/** Writes summaries to the standard output. @returns What went wrong, if it did; that nobody reads on is nothing wrong. */
-async function print(batches: AsyncIterable<readonly Summary[]>, signal: AbortSignal): Promise<string | undefined> {
+/** Writes summaries to the standard output, and tells how many each time. @returns What went wrong, if it did. */
+async function printAll(
+  batches: AsyncIterable<readonly Summary[]>,
+  notePrinted: (summaries: number) => void,
+  signal: AbortSignal,
+): Promise<Error | undefined> {
+  const output = new Writable({
+    objectMode: true,
+    write(summaries: readonly Summary[], _, done) {
+      const written = print(summaries.map((summary) => `${summaryToJson(summary)}\n`).join(''));
+      written.then(() => {
+        notePrinted(summaries.length);
+        done();
+      }, done);
+    },
+  });
   try {
-    await pipeline(Readable.from(toLines(batches)), process.stdout, { end: false, signal });
+    await pipeline(Readable.from(inParts(batches)), output, { signal });
     return undefined;
   } catch (error) {
-    if (signal.aborted) return 'it was stopped';
-    if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return undefined;
-    return error instanceof Error ? error.message : String(error);
+    if (signal.aborted) return new Error('it was stopped');
+    return error instanceof Error ? error : new Error(String(error));
   }
 }
 
-async function* toLines(batches: AsyncIterable<readonly Summary[]>) {
+async function* inParts(batches: AsyncIterable<readonly Summary[]>) {
   for await (const batch of batches) {
-    for (let start = 0; start < batch.length; start += linesAtOnce) {
-      const lines = batch.slice(start, start + linesAtOnce).map((summary) => `${summaryToJson(summary)}\n`);
-      yield lines.join('');
-    }
+    for (let start = 0; start < batch.length; start += linesAtOnce) yield batch.slice(start, start + linesAtOnce);
   }
 }

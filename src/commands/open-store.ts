@@ -25,7 +25,7 @@ export function openStore(
   const { writeAcks, writeTimeoutMs, readTimeoutMs } = config;
   const stores = databases.map((database) => ({
     name: database.name,
-    store: createPostgresStore({ database, observe }),
+    store: createPostgresStore({ database, waitMs: writeTimeoutMs, observe }),
   }));
   const redundant = createRedundantStore({
     databases: stores,

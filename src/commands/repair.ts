@@ -6,6 +6,7 @@ import { createCopy } from '../repair/copy.ts';
 import { createRepair, type Repair } from '../repair/repair-pass.ts';
 import { describeDown, openDatabases, startDatabases } from './databases.ts';
 import { nextSignal } from './next-signal.ts';
+import { print } from './print.ts';
 import { createProgress } from './progress.ts';
 import { parseSelection } from './selection.ts';
 
@@ -50,6 +51,7 @@ export async function repairOnce(config: Config, args: readonly string[]): Promi
   await startDatabases(opened);
   const repair = createRepair({
     copies: opened.databases.map((database) => createCopy({ database, observe })),
+    memory: opened.memory,
     retentionSeconds: config.retentionSeconds,
     now,
     observe,
@@ -63,9 +65,10 @@ export async function repairOnce(config: Config, args: readonly string[]): Promi
   const down = describeDown(opened);
   await opened.close();
 
-  const isAlone = opened.databases.length - down.length < 2;
-  if (isAlone) process.stderr.write('nothing to compare: repair needs two databases\n');
-  else process.stdout.write(`${isDryRun ? describe(missing, 'lacks') : describe(copied, 'got')}\n`);
+  const reached = opened.databases.length - down.length;
+  const isAlone = reached < 2;
+  if (isAlone) process.stderr.write(`nothing to compare: repair needs two databases, and has ${reached || 'none'}\n`);
+  else await print(`${isDryRun ? describe(missing, 'lacks') : describe(copied, 'got')}\n`);
   for (const line of down) process.stderr.write(`${line}\n`);
   if (stopping.signal.aborted) process.stderr.write('broken off: it was stopped\n');
   const isEqual = !isAlone && !hasFailed && (!isDryRun || missing.size === 0);

@@ -26,7 +26,7 @@ export async function serveTogether(config: Config): Promise<void> {
   };
   const signalled = nextSignal();
   const opened = await openDatabases(config, observe);
-  const { databases } = opened;
+  const { databases, memory } = opened;
   const telemetry = createTelemetry(databases.map(({ name }) => name));
   observers.push(telemetry.observe);
   await startDatabases(opened);
@@ -48,6 +48,7 @@ export async function serveTogether(config: Config): Promise<void> {
   const end = async (signal: string): Promise<void> => {
     const deadlineMs = performance.now() + stopTimeoutMs;
     stopping.abort();
+    opened.leaveServers();
     const areStopped = await workers.stop(signal, workersTimeoutMs);
     const isMaintained = await isDoneBefore(maintenance, deadlineMs);
     const isClosed = await isDoneBefore(opened.close(), deadlineMs + stopTimeoutMs);
@@ -59,7 +60,7 @@ export async function serveTogether(config: Config): Promise<void> {
     if (typeof port === 'number') {
       announce(port, config, opened, observe);
       const { retentionSeconds, packAfterSeconds } = config;
-      maintenance = lookAfter({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
+      maintenance = lookAfter({ databases, memory, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
     }
     const signal = await Promise.race([signalled, workers.failed]);
     observe({ type: 'stopping', signal });

@@ -10,6 +10,17 @@ import { serveAsWorker } from './serve-as-worker.ts';
 import { serveTogether } from './serve-together.ts';
 import { createService } from './service.ts';
 
+/** What `--help` prints. */
+export const serveHelp = `usage: m2pg [serve]
+
+Serves HTTP until SIGTERM or SIGINT, and looks after the databases of DATABASE_URLS; without that variable it starts two
+PostgreSQL servers of its own, with their data in ./.m2pg. It takes no options but environment variables, such as
+
+  DATABASE_URLS='postgres://m2pg:secret@host-a/m2pg|postgres://m2pg:secret@host-b/m2pg' PORT=8080 TOKENS=… m2pg
+
+README.md lists them all; what is wrong with them is said at start, all at once. /docs of the service says what it answers.
+`;
+
 /** What is done beside serving, in a process alone: from when it listens, until it ends by itself or the signal. */
 export type Beside = (url: string, signal: AbortSignal) => Promise<void>;
 
@@ -38,11 +49,14 @@ async function serveAlone(config: Config, beside: Beside = () => new Promise(() 
   await startDatabases(opened);
   const port = await service.listen();
   announce(port, config, opened, observe);
-  const { databases } = opened;
+  const { databases, memory } = opened;
   const { retentionSeconds, packAfterSeconds } = config;
   const now = () => Date.now() / 1000;
   const stopping = new AbortController();
-  const maintenance = lookAfter({ databases, retentionSeconds, packAfterSeconds, now, observe }, stopping.signal);
+  const maintenance = lookAfter(
+    { databases, memory, retentionSeconds, packAfterSeconds, now, observe },
+    stopping.signal,
+  );
 
   const done = beside(`http://localhost:${port}`, stopping.signal).then(() => 'done');
   const signal = await Promise.race([signalled, done]).catch(() => 'failed');

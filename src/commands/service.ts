@@ -55,7 +55,7 @@ export interface Service {
 /** Wires the service to its databases. It does not listen yet. */
 export function createService({ config, opened, observe, metrics }: ServiceOptions): Service {
   const { databases } = opened;
-  const { writeAcks, retentionSeconds, bodyBytesMax } = config;
+  const { writeAcks, retentionSeconds, ageMaxSeconds, bodyBytesMax } = config;
   const telemetry = createTelemetry(databases.map(({ name }) => name));
   const graceEnd = new AbortController();
   const store = openStore(opened, config, observe, graceEnd.signal);
@@ -68,11 +68,12 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
   const copies = databases.map((database) => createCopy({ database, observe }));
   const app = createApp({
     store,
-    deleter: createDeleter({ copies, acks: writeAcks, now: () => Date.now() / 1000 }),
+    deleter: createDeleter({ copies, acks: writeAcks, memory: opened.memory }),
     stopping: graceEnd.signal,
     now: () => Date.now() / 1000,
     bodyBytesMax,
     retentionSeconds,
+    ageMaxSeconds,
     readsMax: splitPool(config.poolSizeMax).read,
     readWaitMs: config.readTimeoutMs,
     tokens: config.tokens,
@@ -95,6 +96,7 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
     },
     async stop(signal, work) {
       observe({ type: 'stopping', signal });
+      opened.leaveServers();
       const deadlineMs = performance.now() + stopTimeoutMs;
       setTimeout(() => graceEnd.abort(new Failure('stopping', 'the service is stopping')), graceMs).unref();
       let cutOff = 0;

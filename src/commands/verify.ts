@@ -4,6 +4,7 @@ import { createCopy } from '../repair/copy.ts';
 import { type Finding, type VerifiedDay, verify } from '../repair/verify.ts';
 import { describeDown, openDatabases, startDatabases } from './databases.ts';
 import { nextSignal } from './next-signal.ts';
+import { print } from './print.ts';
 import { createProgress } from './progress.ts';
 import { parseSelection } from './selection.ts';
 
@@ -23,7 +24,7 @@ Prints a line for each hour in which the databases hold different numbers, one f
 or says different things, and a last one for all. What is missing, m2pg repair copies. What differs nobody can decide but
 you: delete it where it is wrong, and repair.
 
-The exit code is 0 when all databases were reached and agree, else 1.
+The exit code is 0 when all databases, two at least, were reached and agree, else 1.
 `;
 
 /** Verifies, as `verifyHelp` says. */
@@ -46,13 +47,12 @@ export async function verifyAll(config: Config, args: readonly string[]): Promis
     .map((database) => createCopy({ database, observe }))
     .filter((copy) => copy.isReadable());
   const names = copies.map(({ database }) => database.name);
-  const total = { summaries: 0, hours: 0, findings: new Map<string, number>() };
+  const total: Total = { summaries: 0, hours: 0, findings: new Map() };
   const days = copies.length > 0 ? verify({ copies, namePattern, range }) : [];
   for await (const day of days) {
     if (stopping.signal.aborted) break;
     progress.clear();
-    for (const line of [...describeHours(day, names), ...day.findings.map(describeFinding)])
-      process.stdout.write(`${line}\n`);
+    for (const line of [...describeHours(day, names), ...day.findings.map(describeFinding)]) await print(`${line}\n`);
     addTo(total, day);
     progress.show(
       (day.from - range.from) / (range.until - range.from),
@@ -63,14 +63,27 @@ export async function verifyAll(config: Config, args: readonly string[]): Promis
   const down = describeDown(opened);
   await opened.close();
 
-  const found = [...total.findings].map(([type, count]) => `${count.toLocaleString('en')} ${type}`).join(', ');
-  process.stdout.write(
-    `verified ${total.summaries.toLocaleString('en')} summaries of ${total.hours.toLocaleString('en')} hours in ` +
-      `${copies.length} databases: ${found === '' ? 'they agree' : found}\n`,
-  );
+  if (copies.length > 0) await print(`${describeTotal(total, copies.length, opened.databases.length)}\n`);
+  else process.stderr.write('nothing was verified: no database could be reached\n');
   for (const line of down) process.stderr.write(`${line}\n`);
   if (stopping.signal.aborted) process.stderr.write('broken off: it was stopped\n');
-  if (stopping.signal.aborted || down.length > 0 || found !== '') process.exitCode = 1;
+  const areEqual = copies.length > 1 && total.findings.size === 0;
+  if (stopping.signal.aborted || down.length > 0 || !areEqual) process.exitCode = 1;
+}
+
+interface Total {
+  summaries: number;
+  hours: number;
+  readonly findings: Map<string, number>;
+}
+
+function describeTotal({ summaries, hours, findings }: Total, reached: number, databases: number): string {
+  const where = `${reached === databases ? '' : `${reached} of `}${databases} database${databases === 1 ? '' : 's'}`;
+  const found = [...findings].map(([type, count]) => `${count.toLocaleString('en')} ${type}`).join(', ');
+  const isRight =
+    reached > 1 ? 'they agree' : 'its digests and roll-ups are what it holds; there was no other to compare it with';
+  const counted = `${summaries.toLocaleString('en')} summaries of ${hours.toLocaleString('en')} hours`;
+  return `verified ${counted} in ${where}: ${found === '' ? isRight : found}`;
 }
 
 /** Of hours that lack something; in others a write came between one count and the next. */
@@ -107,7 +120,7 @@ const kinds = {
   more: 'days with more',
 } as const;
 
-function addTo(total: { summaries: number; hours: number; findings: Map<string, number> }, day: VerifiedDay): void {
+function addTo(total: Total, day: VerifiedDay): void {
   for (const counts of day.hours.values()) total.summaries += Math.max(...counts);
   total.hours += day.hours.size;
   for (const { type } of day.findings) total.findings.set(kinds[type], (total.findings.get(kinds[type]) ?? 0) + 1);

@@ -51,10 +51,18 @@ export function float8Array(values: readonly number[]): Buffer {
 /** 2000-01-01, from which PostgreSQL counts, in Unix seconds. */
 const postgresEpoch = 946_684_800;
 
-/** A `timestamptz[]` of Unix seconds, to the microsecond. */
+/** An instant as PostgreSQL keeps it: whole microseconds since 2000-01-01 (UTC). */
+export function microsecondsOf(unixSeconds: number): number {
+  return Math.round((unixSeconds - postgresEpoch) * 1e6);
+}
+
+/** `-infinity` of PostgreSQL: the least of its integers. */
+const minusInfinity = -(2 ** 63);
+
+/** A `timestamptz[]` of Unix seconds, to the microsecond; may hold minus infinity. */
 export function timestamptzArray(values: readonly number[]): Buffer {
   return fixedWidthArray('timestamptz', 8, values, (buffer, value, offset) => {
-    const microseconds = Math.round((value - postgresEpoch) * 1e6);
+    const microseconds = value === Number.NEGATIVE_INFINITY ? minusInfinity : microsecondsOf(value);
     buffer.writeInt32BE(Math.floor(microseconds / 2 ** 32), offset);
     buffer.writeInt32BE(microseconds | 0, offset + 4);
   });

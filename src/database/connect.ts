@@ -1,5 +1,7 @@
 import { Client } from 'pg';
-import { type ConnectionTimeouts, connectionOptions } from './connection-options.ts';
+import { connectionOptions } from './connection-options.ts';
+import { explainLogin } from './permissions.ts';
+import { beginSession, type Session, type SessionOptions } from './session.ts';
 import { createSockets } from './sockets.ts';
 import { databaseFailure } from './sqlstate.ts';
 import type { TlsAttempt } from './tls.ts';
@@ -10,6 +12,7 @@ const goodbyeMs = 1_000;
 /** One connection to a database, outside of all pools. */
 export interface Connection {
   readonly client: Client;
+  readonly session: Session;
   /** The way that its sslmode allows and that worked. */
   readonly attempt: TlsAttempt;
   /** Says goodbye, and cuts the connection off when that is not heard. Waits for neither. */
@@ -19,20 +22,19 @@ export interface Connection {
 }
 
 /**
- * Connects by the first way that works. Rejects with what the last one raised.
+ * Connects by the first way that works, and begins a session. Rejects with what the last one raised.
  *
  * @param onError Is told of an error of the connection while nothing is asked on it.
  */
 export async function connect(
-  url: URL,
   attempts: readonly TlsAttempt[],
-  timeouts: ConnectionTimeouts,
+  options: SessionOptions,
   onError: (client: Client, cause: Error) => void = () => undefined,
 ): Promise<Connection> {
   let reason: unknown;
   for (const attempt of attempts) {
     const { stream, destroy } = createSockets();
-    const client = new Client(connectionOptions(url, attempt, timeouts, stream));
+    const client = new Client(connectionOptions(options.url, attempt, options.timeouts, stream));
     // Without a listener, the end of an idle connection would end the process.
     client.on('error', (cause) => onError(client, cause));
     const end = () => {
@@ -41,8 +43,11 @@ export async function connect(
       setTimeout(destroy, goodbyeMs).unref();
     };
     try {
-      await client.connect();
-      return { client, attempt, end, destroy };
+      await client.connect().catch((error) => {
+        throw explainLogin(client, databaseFailure(error));
+      });
+      const session = await beginSession(client, options);
+      return { client, session, attempt, end, destroy };
     } catch (error) {
       destroy();
       reason = error;

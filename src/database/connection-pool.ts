@@ -6,9 +6,10 @@
  * once where there are none. Otherwise each of thousands of writes would knock, and each read wait for a greeting.
  */
 import type { Socket } from 'node:net';
-import { Pool, type PoolClient } from 'pg';
+import { type Client, type ClientBase, Pool, type PoolClient } from 'pg';
 import { createBackOff } from './back-off.ts';
-import { type ConnectionTimeouts, connectionOptions } from './connection-options.ts';
+import { connectionOptions } from './connection-options.ts';
+import { beginSession, type SessionOptions } from './session.ts';
 import type { TlsAttempt } from './tls.ts';
 
 /** Idle connections are given back to servers whose plans count them. */
@@ -23,12 +24,9 @@ const refusedPauses = { firstMs: 100, maxMs: 5_000 };
 /** What `pg` raises when no connection became free: nobody was asked for a new one. */
 const noneFree = 'timeout exceeded when trying to connect';
 
-export interface ConnectionPoolOptions {
-  readonly url: URL;
+export interface ConnectionPoolOptions extends SessionOptions {
   readonly attempt: TlsAttempt;
-  readonly timeouts: ConnectionTimeouts;
   readonly stream: () => Socket;
-  readonly settings: Readonly<Record<string, string>>;
   readonly sizeMax: number;
   /** An idle connection ended; the pool has already let go of it. */
   readonly onConnectionLost: (cause: Error) => void;
@@ -36,7 +34,7 @@ export interface ConnectionPoolOptions {
 
 /** Some connections, each lent to one statement at a time. */
 export interface ConnectionPool {
-  /** Lends a connection; who has it releases it. Rejects with what `pg` raises, within the connect timeout. */
+  /** Lends a connection; who has it releases it. Rejects with what `pg` raises, within twice the connect timeout. */
   take(): Promise<PoolClient>;
   /** Ends idle connections now and the others when they are released. */
   end(): Promise<void>;
@@ -44,12 +42,14 @@ export interface ConnectionPool {
 
 /** Opens no connection yet: each is made when it is first needed. */
 export function createConnectionPool(options: ConnectionPoolOptions): ConnectionPool {
-  const { url, attempt, timeouts, stream, settings, sizeMax, onConnectionLost } = options;
+  const { url, attempt, timeouts, stream, sizeMax, onConnectionLost } = options;
   const refused = createBackOff(refusedPauses);
   let refusal: unknown;
   let isTrying = false;
   const pool = new Pool({
-    ...connectionOptions(url, attempt, timeouts, stream, settings),
+    ...connectionOptions(url, attempt, timeouts, stream),
+    // Waited for, although the types say nothing of it.
+    onConnect: (client: ClientBase) => beginSession(client as Client, options),
     max: sizeMax,
     min: 0,
     idleTimeoutMillis: idleTimeoutMs,

@@ -1,13 +1,14 @@
 import type { QueryResult } from 'pg';
-import type { Failure } from '../domain/failure.ts';
+import { type Failure, isForOperator } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
+import type { ClockReading } from './clocks.ts';
 import type { RowCursor } from './cursor.ts';
 import type { Run } from './deletions.ts';
 import { createHealth, type DatabaseStatus } from './health.ts';
 import { createMonitor } from './monitor.ts';
 import { type Purpose, type Statement, type StatementTimeouts, splitPool } from './pools.ts';
 import { prepareDatabase } from './prepare-database.ts';
-import { databaseFailure } from './sqlstate.ts';
+import { databaseFailure, isLocked } from './sqlstate.ts';
 import { type SslMode, tlsAttempts } from './tls.ts';
 
 /** A look is one question on an open connection, where to connect takes several on a new one. */
@@ -47,6 +48,8 @@ export interface Database {
   /** Begins a read whose rows are fetched by and by; both reject as `query` does. */
   open(purpose: Purpose, statement: Statement): Promise<RowCursor>;
   status(): DatabaseStatus;
+  /** Undefined while it cannot be reached. */
+  clock(): ClockReading | undefined;
   /** Ends all connections. The caller bounds the wait. */
   close(): Promise<void>;
 }
@@ -76,8 +79,7 @@ export function createDatabase(options: DatabaseOptions): Database {
       const failure = databaseFailure(error);
       if (isPartOfWork(failure)) throw failure;
       health.noteFailure(purpose, failure);
-      // What has changed for sessions that begin now, the one that watches cannot see.
-      monitor.lookNow({ anew: ['schema_missing', 'read_only', 'authentication'].includes(failure.code) });
+      monitor.lookNow({ anew: isOfNewSessions(purpose, failure) });
       throw failure;
     }
   };
@@ -95,11 +97,19 @@ export function createDatabase(options: DatabaseOptions): Database {
       return { read: (rowsMax) => noting(purpose, cursor.read(rowsMax)), close: cursor.close };
     },
     status: health.status,
+    clock: health.clock,
     close: () => monitor.stop().then(health.dropPools),
   };
 }
 
 /** Failures that say nothing about the health of a database: the caller mends them, or its user does. */
-function isPartOfWork({ code }: Failure): boolean {
-  return ['series_missing', 'partition_missing', 'invalid_pattern', 'data_refused', 'conflict'].includes(code);
+function isPartOfWork(failure: Failure): boolean {
+  const codes = ['series_missing', 'partition_missing', 'invalid_pattern', 'data_refused', 'conflict'];
+  return codes.includes(failure.code) || isLocked(failure);
+}
+
+/** The session that watches cannot see what has changed for sessions that begin now. A role that must not make a week may write. */
+function isOfNewSessions(purpose: Purpose, failure: Failure): boolean {
+  const isOfSession = ['schema_missing', 'read_only', 'session_lost'].includes(failure.code);
+  return isOfSession || (isForOperator(failure) && purpose !== 'define');
 }

@@ -1,7 +1,7 @@
-import { Failure } from '../domain/failure.ts';
+import { Failure, isForOperator } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
+import type { ClockReading } from './clocks.ts';
 import { createPools, type Pools, type Purpose, type StatementTimeouts } from './pools.ts';
-import type { TlsAttempt } from './tls.ts';
 import type { Inspection } from './watched-connection.ts';
 import { createWritePause, type WritePause } from './write-pause.ts';
 
@@ -31,6 +31,8 @@ export interface DatabaseStatus {
   readonly roundTripMs: number | null;
   readonly version: string | null;
   readonly tls: string | null;
+  /** There is a pooler between us and the server. */
+  readonly pooler: boolean | null;
   /** False: the server acknowledges commits that are not on disk, and a power failure loses them. */
   readonly fsync: boolean | null;
 }
@@ -58,6 +60,8 @@ export interface Health {
   /** Resolves when the connections have ended. */
   dropPools(): Promise<void>;
   status(): DatabaseStatus;
+  /** As of the last look; undefined while the database cannot be reached. */
+  clock(): ClockReading | undefined;
 }
 
 /** Knows nothing yet: the database is `starting`. */
@@ -70,9 +74,6 @@ export function createHealth(options: HealthOptions): Health {
   let succeededAtMs = Number.NEGATIVE_INFINITY;
   let pools: Pools | undefined;
 
-  const noteFailed = (failure: Failure) => {
-    failed = { failure, at: new Date() };
-  };
   const dropPools = async (closeWithinMs = graceMs) => {
     const dropped = pools;
     pools = undefined;
@@ -81,24 +82,24 @@ export function createHealth(options: HealthOptions): Health {
 
   return {
     goUp(found) {
-      const { version, readOnly, attempt, fsync } = found;
+      const { version, readOnly, attempt, isPooled, fsync, schema } = found;
       const next = readOnly ? 'read_only' : 'up';
       if (held.state() !== next) {
-        observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state, fsync });
+        observe({ type: 'database_up', database: name, version, readOnly, tls: attempt.state, isPooled, fsync });
         writePause.noteSuccess();
-        // Sessions keep the default, read-only or not, that they began with.
-        void dropPools(statementMaxMs);
       }
+      // Sessions keep the schema, and the default, read-only or not, that they began with.
+      if (held.state() !== next || inspection?.schema !== schema) void dropPools(statementMaxMs);
       held.become(next);
       inspection = found;
-      pools ??= openPools(options, attempt);
+      pools ??= openPools(options, found);
     },
     goDown(failure) {
-      noteFailed(failure);
+      failed = { failure, at: new Date() };
       if (isOfLooking(failure) && performance.now() - succeededAtMs < recentMs) return;
       const next = isRefusal(failure) ? 'refused' : 'down';
-      if (held.state() !== next) observe({ type: 'database_down', database: name, failure });
-      held.become(next);
+      if (held.isNews(next, failure)) observe({ type: 'database_down', database: name, failure });
+      held.become(next, failure);
       // Connections to a server that went away are of no use when it returns.
       void dropPools();
     },
@@ -106,10 +107,10 @@ export function createHealth(options: HealthOptions): Health {
       observe({ type: 'connection_lost', database: name, cause });
       if (!pools || !inspection) return;
       void dropPools(statementMaxMs);
-      pools = openPools(options, inspection.attempt);
+      pools = openPools(options, inspection);
     },
     noteFailure(purpose, failure) {
-      noteFailed(failure);
+      failed = { failure, at: new Date() };
       if (purpose === 'write') writePause.noteFailure(failure);
     },
     noteSuccess(purpose) {
@@ -123,6 +124,7 @@ export function createHealth(options: HealthOptions): Health {
       return pools;
     },
     dropPools,
+    clock: () => (held.isReached() ? inspection?.clock : undefined),
     status: () => ({
       name,
       ...held.describe(writePause),
@@ -136,10 +138,18 @@ export function createHealth(options: HealthOptions): Health {
 function createHeldState() {
   let state: DatabaseState = 'starting';
   let since: Date | undefined;
+  /** What an operator was told last, since it was up. */
+  let complaint: string | undefined;
   return {
     state: () => state,
-    become(next: DatabaseState) {
+    isReached: () => state === 'up' || state === 'read_only',
+    /** Whether to tell of a failure: of the first one, and again when an operator turns out to be needed. */
+    isNews: (next: DatabaseState, failure: Failure) =>
+      state !== next || (isForOperator(failure) && failure.message !== complaint),
+    become(next: DatabaseState, failure?: Failure) {
       if (state !== next) since = new Date();
+      if (failure === undefined) complaint = undefined;
+      else if (isForOperator(failure)) complaint = failure.message;
       state = next;
     },
     /** As others are to see it: who refuses writes takes none, whatever the server says of itself. */
@@ -150,16 +160,18 @@ function createHeldState() {
   };
 }
 
-function openPools(options: HealthOptions, attempt: TlsAttempt): Pools {
+function openPools(options: HealthOptions, { attempt, schema }: Inspection): Pools {
   const { name, poolSizeMax, observe } = options;
   const onConnectionLost = (cause: Error) => observe({ type: 'connection_lost', database: name, cause });
-  return createPools({ ...options, attempt, sizeMax: poolSizeMax, onConnectionLost });
+  return createPools({ ...options, attempt, schema, sizeMax: poolSizeMax, onConnectionLost });
 }
 
-function describe(found: Inspection | undefined): Pick<DatabaseStatus, 'roundTripMs' | 'version' | 'tls' | 'fsync'> {
-  if (!found) return { roundTripMs: null, version: null, tls: null, fsync: null };
-  const { roundTripMs, version, attempt, fsync } = found;
-  return { roundTripMs: Math.round(roundTripMs * 100) / 100, version, tls: attempt.state, fsync };
+function describe(
+  found: Inspection | undefined,
+): Pick<DatabaseStatus, 'roundTripMs' | 'version' | 'tls' | 'pooler' | 'fsync'> {
+  if (!found) return { roundTripMs: null, version: null, tls: null, pooler: null, fsync: null };
+  const { roundTripMs, version, attempt, isPooled, fsync } = found;
+  return { roundTripMs: Math.round(roundTripMs * 100) / 100, version, tls: attempt.state, pooler: isPooled, fsync };
 }
 
 function describeFailure(failed: { failure: Failure; at: Date } | undefined): DatabaseStatus['lastFailure'] {

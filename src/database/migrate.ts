@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runner } from 'node-pg-migrate';
-import type { Client } from 'pg';
+import { type Client, escapeIdentifier } from 'pg';
 import { Failure } from '../domain/failure.ts';
 
 const directory = join(import.meta.dirname, '../../migrations');
@@ -23,7 +23,9 @@ const isIncomplete = `
     to_regclass('digests'), to_regclass('repair_lease'), to_regprocedure('recount(timestamptz, timestamptz)'),
     to_regclass('deletions'), to_regprocedure('apply_deletion(uuid, integer)'),
     to_regclass('quarantine'), to_regprocedure('quarantine_summary(uuid, jsonb, text)'),
-    to_regprocedure('packed_with_sketches(integer, timestamptz, timestamptz)')) > 0 as incomplete`;
+    to_regprocedure('packed_with_sketches(integer, timestamptz, timestamptz)'),
+    to_regclass('packed_arrivals'), to_regprocedure('packed_with_arrivals(integer, timestamptz, timestamptz)')) > 0
+    as incomplete`;
 
 /** Elects one of several processes that migrate at once; a random number, ours for good. */
 const lockValue = 5_912_204_387_116_021;
@@ -33,7 +35,10 @@ const lockValue = 5_912_204_387_116_021;
  * those of the migration, against everybody. Between two statements we never need as long as this.
  */
 const idleMaxMs = 5_000;
-const endWhenIdle = ['idle_session_timeout', 'idle_in_transaction_session_timeout'];
+const whileMigrating = {
+  idle_session_timeout: `${idleMaxMs}`,
+  idle_in_transaction_session_timeout: `${idleMaxMs}`,
+};
 
 /** Since PostgreSQL 14: `date_bin`. */
 const serverVersionMin = 140_000;
@@ -51,14 +56,15 @@ export async function migrate(client: Client): Promise<string[]> {
   await refuseNewer(client);
   const { rows } = await client.query<{ schema: string | null }>('select current_schema() as schema');
   const schema = rows[0]?.schema;
-  if (!schema) throw new Failure('unsupported_database', 'has no schema to create tables in (search_path names none)');
-  await client.query(endWhenIdle.map((name) => `set ${name} = ${idleMaxMs}`).join(';'));
+  if (!schema) throw new Failure('database_missing', 'has no schema to create tables in (search_path names none)');
+  const before = await change(client, { ...whileMigrating, search_path: await pathOf(client, schema) });
   await client.query(`select pg_advisory_lock(${lockValue})`);
+  const witness = createWitness(client);
   try {
     const { rows: found } = await client.query<{ incomplete: boolean }>(isIncomplete);
     if (found[0]?.incomplete) await client.query(`drop table if exists ${migrationsTable}`);
     const migrated = await runner({
-      dbClient: client,
+      dbClient: witness.client,
       dir: directory,
       direction: 'up',
       migrationsTable,
@@ -69,14 +75,47 @@ export async function migrate(client: Client): Promise<string[]> {
       logger: { info: ignore, warn: ignore, error: ignore },
     });
     return migrated.map(({ name }) => name);
+  } catch (error) {
+    throw witness.seen() ?? error;
   } finally {
-    const giveBack = [`select pg_advisory_unlock(${lockValue})`, ...endWhenIdle.map((name) => `reset ${name}`)];
     // With the connection gone, the lock is gone too.
-    await client.query(giveBack.join(';')).catch(ignore);
+    await client.query(`select pg_advisory_unlock(${lockValue})`).catch(ignore);
+    await change(client, before).catch(ignore);
   }
 }
 
 function ignore(): void {}
+
+/** Changes settings of a session. @returns What they were. */
+async function change(client: Client, settings: Readonly<Record<string, string>>): Promise<Record<string, string>> {
+  const { rows } = await client.query<{ name: string; before: string; value: string }>(
+    `select name, current_setting(name) as before, set_config(name, value, false) as value
+     from unnest($1::text[], $2::text[]) as given (name, value)`,
+    [Object.keys(settings), Object.values(settings)],
+  );
+  return Object.fromEntries(rows.map(({ name, before }) => [name, before]));
+}
+
+/** The schema of the tables and, where it is another one, that of the extension whose operators an index uses. */
+async function pathOf(client: Client, schema: string): Promise<string> {
+  const { rows } = await client.query<{ name: string }>(
+    `select nspname as name from pg_extension join pg_namespace on pg_namespace.oid = extnamespace
+     where extname = 'pg_trgm' and nspname <> $1`,
+    [schema],
+  );
+  return [schema, ...rows.map(({ name }) => name)].map(escapeIdentifier).join(', ');
+}
+
+/** Remembers the first error that a client raised: node-pg-migrate throws others, some of them without their cause. */
+function createWitness(client: Client): { client: Client; seen: () => unknown } {
+  let seen: unknown;
+  const query = (text: string, values?: unknown[]) =>
+    client.query(text, values).catch((error: unknown) => {
+      seen ??= error;
+      throw error;
+    });
+  return { client: { query } as unknown as Client, seen: () => seen };
+}
 
 async function refuseUnsupported(client: Client): Promise<void> {
   const { rows } = await client.query<{ version: string; encoding: string; number: number }>(

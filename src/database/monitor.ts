@@ -12,7 +12,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Failure, isForOperator } from '../domain/failure.ts';
-import { databaseFailure } from './sqlstate.ts';
+import { readinessFailure } from './sqlstate.ts';
 import { createWatchedConnection, type Inspection, type WatchedConnectionOptions } from './watched-connection.ts';
 
 /** Short, so that readiness and status are true to within a second; one trivial query costs nothing. */
@@ -88,7 +88,7 @@ export function createMonitor({ onUp, onDown, onLost, ...options }: MonitorOptio
       return lookEveryMs;
     } catch (error) {
       connection.close();
-      const failure = databaseFailure(error);
+      const failure = readinessFailure(error);
       // That a connection was ended says little: whether a new one can be had tells.
       return wasOpen && failure.code === 'unreachable' ? look() : noteDown(failure);
     }

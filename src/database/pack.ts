@@ -58,7 +58,7 @@ async function packWeek(
     const { rows } = await database.query('maintain', { text: step, values });
     const [{ step: done, week }] = rows;
     if (done === 'packed') observe({ type: 'week_packed', database: database.name, monday: week });
-    if (!['begun', 'copied', 'locked'].includes(done)) return;
+    if (!['begun', 'copied', 'locked', 'folded'].includes(done)) return;
     if (done === 'locked') tries += 1;
     await rest(done === 'locked' ? triesEveryMs : 3 * (performance.now() - begun));
   }

@@ -3,6 +3,8 @@ import { connect } from './connect.ts';
 import type { ConnectionTimeouts } from './connection-options.ts';
 import type { Run } from './deletions.ts';
 import { migrate, refuseNewer } from './migrate.ts';
+import { explainDenial, refuseDenied } from './permissions.ts';
+import { databaseFailure } from './sqlstate.ts';
 import type { Inspection } from './watched-connection.ts';
 
 /** A migration may build an index over a large table; a process that waits for another's waits as long. */
@@ -27,7 +29,7 @@ export interface PrepareOptions {
  */
 export async function prepareDatabase(
   options: PrepareOptions,
-  { readOnly, attempt }: Inspection,
+  { readOnly, attempt, schema }: Inspection,
   signal: AbortSignal,
 ): Promise<void> {
   const { name, url, connectTimeoutMs, claimIdentity, beforeUse, observe } = options;
@@ -36,14 +38,18 @@ export async function prepareDatabase(
     statementTimeoutMs: migrationTimeoutMs,
     queryTimeoutMs: migrationTimeoutMs + connectTimeoutMs,
   };
-  const { client, end, destroy } = await connect(url, [attempt], timeouts);
+  const { client, end, destroy } = await connect([attempt], { url, timeouts, schema });
   signal.addEventListener('abort', destroy);
+  const run: Run = (text, values = []) => client.query(text, values);
   try {
+    await refuseDenied(run, schema, { isReadOnly: readOnly });
     const migrations = readOnly ? await refuseNewer(client) : await migrate(client);
     if (migrations.length > 0) observe({ type: 'migrated', database: name, migrations });
     const { rows } = await client.query<{ id: string }>('select id from database_identity');
     if (rows[0]) claimIdentity(name, rows[0].id);
-    if (!readOnly) await beforeUse?.((text, values = []) => client.query(text, values));
+    if (!readOnly) await beforeUse?.(run);
+  } catch (error) {
+    throw await explainDenial(run, schema, databaseFailure(error));
   } finally {
     end();
   }

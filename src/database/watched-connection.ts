@@ -5,8 +5,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { Failure } from '../domain/failure.ts';
+import type { ClockReading } from './clocks.ts';
 import { type Connection, connect } from './connect.ts';
 import type { ConnectionTimeouts } from './connection-options.ts';
+import { refuseSharedSessions } from './pooling.ts';
+import { checkSession, identityColumns, type SessionIdentity } from './session.ts';
 import type { TlsAttempt } from './tls.ts';
 
 /** Connections are made no more often than this: to prepare a database costs more than to look at it. */
@@ -23,7 +26,12 @@ export interface Inspection {
   /** It is read-only as a standby, not because its sessions are told to be. */
   readonly inRecovery: boolean;
   readonly fsync: boolean;
+  /** There is a pooler between us and the server. */
+  readonly isPooled: boolean;
+  /** Where the tables are, or are to be made; undefined: in none that its role may use. */
+  readonly schema: string | undefined;
   readonly roundTripMs: number;
+  readonly clock: ClockReading;
   /** The way that its sslmode allows and that worked. */
   readonly attempt: TlsAttempt;
 }
@@ -76,10 +84,14 @@ export function createWatchedConnection(options: WatchedConnectionOptions): Watc
       if (isAnewWanted) close();
       isAnewWanted = false;
       const isNew = connection === undefined;
-      connection ??= await connect(url, attempts, timeouts, onError);
-      const { client, attempt } = connection;
-      const inspection = await inspect(client, attempt);
+      connection ??= await connect(attempts, { url, timeouts }, onError);
+      const { client, session, attempt } = connection;
+      const inspection = await inspect(connection);
       if (isNew) connectedAtMs = performance.now();
+      if (isNew && session.isPooled) {
+        const { schema } = session;
+        await refuseSharedSessions(connection, () => connect([attempt], { url, timeouts, schema }));
+      }
       const isPromoted = wasReadOnly && !inspection.readOnly;
       if (isNew || isPromoted) await whileAnswering(client, (signal) => prepare(inspection, signal));
       wasReadOnly = inspection.readOnly;
@@ -122,15 +134,37 @@ async function whileAnswering(client: Client, work: (signal: AbortSignal) => Pro
   }
 }
 
-async function inspect(client: Client, attempt: TlsAttempt): Promise<Inspection> {
+interface InspectionRow extends SessionIdentity {
+  readonly version: string;
+  readonly in_recovery: boolean;
+  readonly read_only: boolean;
+  readonly fsync: boolean;
+  readonly seconds: number;
+}
+
+async function inspect({ client, session, attempt }: Connection): Promise<Inspection> {
   const begun = performance.now();
-  const { rows } = await client.query<{ version: string; in_recovery: boolean; read_only: boolean; fsync: boolean }>(
+  const { rows } = await client.query<InspectionRow>(
     `select current_setting('server_version') as version, current_setting('fsync')::bool as fsync,
-       pg_is_in_recovery() as in_recovery, current_setting('transaction_read_only')::bool as read_only`,
+       pg_is_in_recovery() as in_recovery, current_setting('transaction_read_only')::bool as read_only,
+       date_part('epoch', clock_timestamp()) as seconds, ${identityColumns}`,
   );
   const [row] = rows;
   if (row === undefined) throw new Error('BUG: a select without from gave no row');
+  checkSession(session, row);
   const roundTripMs = performance.now() - begun;
-  const { version, in_recovery: inRecovery, read_only, fsync } = row;
-  return { version, readOnly: inRecovery || read_only, inRecovery, fsync, roundTripMs, attempt };
+  const { version, in_recovery: inRecovery, read_only, fsync, seconds } = row;
+  const { isPooled, schema } = session;
+  const clock = { seconds, atMs: begun + roundTripMs / 2, errorMs: roundTripMs / 2 };
+  return {
+    version,
+    readOnly: inRecovery || read_only,
+    inRecovery,
+    fsync,
+    isPooled,
+    schema,
+    roundTripMs,
+    clock,
+    attempt,
+  };
 }

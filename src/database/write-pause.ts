@@ -1,4 +1,4 @@
-import type { Failure } from '../domain/failure.ts';
+import { type Failure, isRefusalOfWrites } from '../domain/failure.ts';
 import { createBackOff } from './back-off.ts';
 
 /** A disk that is full stays so for a while; a database that has room again is tried within the quarter of a minute. */
@@ -27,7 +27,7 @@ export function createWritePause(): WritePause {
       if (reason && !backOff.isOver()) throw reason;
     },
     noteFailure(failure) {
-      if (!isStubborn(failure)) return;
+      if (!isRefusalOfWrites(failure)) return;
       reason = failure;
       begunAt ??= new Date();
       backOff.noteFailure();
@@ -37,8 +37,4 @@ export function createWritePause(): WritePause {
       backOff.noteSuccess();
     },
   };
-}
-
-function isStubborn({ code }: Failure): boolean {
-  return code === 'disk_full' || code === 'authentication' || code === 'unknown';
 }

@@ -9,11 +9,9 @@ export interface DeletionRequest {
   readonly to: number;
 }
 
-/** A deletion as every database keeps it: it covers what was sent before it. */
+/** A deletion that was asked for: it covers what was received before it. */
 export interface Deletion extends DeletionRequest {
   readonly id: string;
-  /** Unix seconds. */
-  readonly deletedAt: number;
 }
 
 /** How far a deletion came in one database; one that has failed follows when it can be reached. */
@@ -31,7 +29,12 @@ export interface Deleter {
    * Notes the deletion in every database that can be reached, and applies it for some seconds; what is left then goes by and
    * by. A database that is away does it when it is back.
    *
+   * @param askedAtMs By `performance.now()`; now when left out. What was acknowledged before is covered, what is received
+   *   after the answer is not.
    * @throws Failure `too_few_copies` when so few have noted it that it might be forgotten.
    */
-  delete(request: DeletionRequest): Promise<{ readonly id: string; readonly outcomes: readonly DeletionOutcome[] }>;
+  delete(
+    request: DeletionRequest,
+    askedAtMs?: number,
+  ): Promise<{ readonly id: string; readonly outcomes: readonly DeletionOutcome[] }>;
 }

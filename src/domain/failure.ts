@@ -30,10 +30,16 @@ export type FailureCode =
   | 'unreachable'
   | 'starting'
   | 'authentication'
+  | 'permission_denied'
+  | 'database_missing'
   | 'tls'
   | 'too_many_connections'
+  | 'session_lost'
   | 'read_only'
   | 'disk_full'
+  | 'io_error'
+  | 'damaged'
+  | 'out_of_resources'
   | 'queue_full'
   | 'conflict'
   | 'series_missing'
@@ -42,6 +48,7 @@ export type FailureCode =
   | 'schema_newer'
   | 'unsupported_database'
   | 'duplicate_database'
+  | 'preparation_failed'
   | 'invalid_pattern'
   | 'data_refused'
   | 'unknown';
@@ -79,5 +86,31 @@ export function toFailure(error: unknown): Failure {
 
 /** Failures of a database that no retry mends: somebody has to act. */
 export function isForOperator({ code }: Failure): boolean {
-  return ['authentication', 'tls', 'schema_newer', 'unsupported_database', 'duplicate_database'].includes(code);
+  return operatorCodes.has(code);
 }
+
+const operatorCodes: ReadonlySet<FailureCode> = new Set([
+  'authentication',
+  'permission_denied',
+  'database_missing',
+  'tls',
+  'schema_newer',
+  'unsupported_database',
+  'duplicate_database',
+  'preparation_failed',
+]);
+
+/** Failures of a write that the next write meets too, although reads may work: the state of the server, not the data. */
+export function isRefusalOfWrites({ code }: Failure): boolean {
+  return refusalsOfWrites.has(code);
+}
+
+const refusalsOfWrites: ReadonlySet<FailureCode> = new Set([
+  'disk_full',
+  'io_error',
+  'damaged',
+  'out_of_resources',
+  'authentication',
+  'permission_denied',
+  'unknown',
+]);

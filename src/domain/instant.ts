@@ -5,7 +5,7 @@ import { parseISO } from 'date-fns/parseISO';
 export const instantSpellings = 'Unix seconds, RFC 3339 such as 2030-01-31T05:12:00Z, or "2030-01-31 05:12:00 UTC"';
 
 /** The year 9999 ends here: every later instant is a mistake, most likely of its unit. */
-const latestUnixSeconds = 253_402_300_799;
+export const latestUnixSeconds = 253_402_300_799;
 
 /** How far ahead a bucket may be. A clock may be wrong by so much; data from further ahead would hide behind all later. */
 export const aheadSecondsMax = 3_600;
@@ -58,6 +58,7 @@ export function parseTimeBound(text: string, now: number): number | undefined {
 
 /** What to add to an error about a number that would be a sensible instant if it were milliseconds; else ''. */
 export function millisecondsHint(value: number | string, isSensible: (unixSeconds: number) => boolean): string {
+  if (typeof value === 'string' && !decimal.test(value)) return '';
   const seconds = Number(value) / 1000;
   return isSensible(seconds) ? `; ${value} looks like milliseconds, in seconds it is ${seconds}` : '';
 }

@@ -24,10 +24,24 @@ export type Observation =
       readonly version: string;
       readonly tls: string;
       readonly readOnly: boolean;
+      /** There is a pooler between us and the server. */
+      readonly isPooled: boolean;
       /** False: a power failure of the server loses what was acknowledged. */
       readonly fsync: boolean;
     }
   | { readonly type: 'database_down'; readonly database: string; readonly failure: Failure }
+  /** A server of our own ended by itself, or could not be started, and is started again after the pause. */
+  | { readonly type: 'server_lost'; readonly database: string; readonly pauseMs: number; readonly cause?: unknown }
+  | { readonly type: 'server_restarted'; readonly database: string }
+  /** Somebody else has shut it down. */
+  | { readonly type: 'server_left'; readonly database: string }
+  | {
+      readonly type: 'server_abandoned';
+      readonly database: string;
+      /** So many starts within so long did not help. */
+      readonly starts: number;
+      readonly withinMs: number;
+    }
   | { readonly type: 'connection_lost'; readonly database: string; readonly cause: unknown }
   | { readonly type: 'migrated'; readonly database: string; readonly migrations: readonly string[] }
   | { readonly type: 'partition_created'; readonly database: string; readonly monday: string }

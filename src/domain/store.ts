@@ -79,8 +79,8 @@ export interface Names extends Completeness {
 /**
  * Merged statistics, a page at a time, so that memory does not grow with the answer.
  *
- * The first page is at hand, and with it is decided who contributes. When one of them fails later, the pages reject with
- * `incomplete`: what was said can no longer be kept.
+ * Its beginning is at hand, and with it is decided who contributes: some megabytes of text or, of a smaller answer, all of
+ * it. When one of them fails later, the pages reject with `incomplete`: what was said can no longer be kept.
  */
 export interface Aggregation extends Completeness {
   /** Names ascending by their bytes, none twice. To be gone through once. */
@@ -117,12 +117,17 @@ export interface Store {
   /** The summaries of the given spans, one by one. Rejects as `select` does. */
   selectSpans(spans: readonly Span[]): Promise<Selection>;
   /**
-   * Finds summaries and merges them into buckets by the rules of `merge-summaries.ts`. Resolves with the first page at
+   * Finds summaries and merges them into buckets by the rules of `merge-summaries.ts`. Resolves with the beginning at
    * hand. Rejects as `select` does.
    */
   aggregate(query: AggregateQuery): Promise<Aggregation>;
   /** Finds names, not summaries: the cost grows with the names that match and the weeks that are kept. Rejects as `select` does. */
   names(query: NamesQuery): Promise<Names>;
+  /**
+   * The units of series, by name; series that have none, or that no database knows which has answered, are left out. Rejects with
+   * a Failure when no database answers.
+   */
+  units(names: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** Waits for the writes that are still under way. The caller bounds the wait. */
   drain(): Promise<void>;
 }

@@ -34,8 +34,12 @@ export function summaryIds(idempotencyKey: string | undefined): SummaryId {
  */
 export function importedIds(key: string): (content: Content, position: number, given: unknown) => string {
   const derived = summaryIds(key);
-  return (content, position, given) =>
-    typeof given === 'string' && validate(given) ? given.toLowerCase() : derived(content, position);
+  return (content, position, given) => (isExportedId(given) ? given.toLowerCase() : derived(content, position));
+}
+
+/** True for the id of a summary that was stored before: what is exported has one. */
+export function isExportedId(given: unknown): given is string {
+  return typeof given === 'string' && validate(given);
 }
 
 /**

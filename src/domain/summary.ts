@@ -24,12 +24,38 @@ export type StatisticName = (typeof statisticNames)[number];
 /** Finite numbers, magnitude ≤ 1e300; count between 0 and 2^53. Not checked against each other. */
 export type Statistics = Readonly<Record<StatisticName, number>>;
 
+/** The size of a key of the dictionary's index is bounded; names this long are mistakes. */
+export const nameBytesMax = 255;
+
 /** Of the values of a series: `ms`, `MB`, `/s`. */
 export const unitsBytesMax = 32;
 
+/**
+ * Characters that make text look different from what it is: controls (Cc), line and paragraph separators (Zl, Zp), and
+ * bidirectional controls (Bidi_Control: U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069). Other invisible characters,
+ * such as joiners, are allowed: some scripts need them.
+ */
+const misleading = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
+
+/** The message about text that holds one of them. */
+const misleadingProblem =
+  'must not hold control characters, line separators or characters that change the direction of writing';
+
+/** Says what is wrong with a name that may be stored already, by any version; undefined: nothing. */
+export function storedNameProblem(name: string): string | undefined {
+  if (name === '' || Buffer.byteLength(name) > nameBytesMax) return `expected 1 to ${nameBytesMax} bytes of UTF-8`;
+  if (!name.isWellFormed()) return 'must be well-formed Unicode, without lone surrogates';
+  return /\p{Cc}/u.test(name) ? 'must not hold control characters' : undefined;
+}
+
+/** Says what is wrong with the name of a metric that is to be stored; undefined: nothing. */
+export function nameProblem(name: string): string | undefined {
+  return storedNameProblem(name) ?? (misleading.test(name) ? misleadingProblem : undefined);
+}
+
 /** Whether a text can stand for the units of a series. */
 export function isUnits(text: string): boolean {
-  return text !== '' && text.isWellFormed() && Buffer.byteLength(text) <= unitsBytesMax && !/\p{Cc}/u.test(text);
+  return text !== '' && text.isWellFormed() && Buffer.byteLength(text) <= unitsBytesMax && !misleading.test(text);
 }
 
 /** What a summary says, before it has its id. */

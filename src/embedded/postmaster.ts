@@ -1,4 +1,5 @@
 import { readFile, rm } from 'node:fs/promises';
+import { endianness } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -35,6 +36,23 @@ export async function waitUntilReady(dataDirectory: string, isEnded: () => boole
     await sleep(20);
   }
   throw new Error(isEnded() ? 'the server ended' : `the server was not ready after ${readyTimeoutMs / 1000} s`);
+}
+
+/** The place of the state in `global/pg_control`, behind the system identifier and two versions, and the states after a shutdown. */
+const stateOffset = 16;
+const shutDownStates = [1, 2];
+
+/**
+ * Whether the last server of a data directory was shut down, rather than killed or ended by a failure. False also where that
+ * cannot be read.
+ */
+export async function wasShutDown(dataDirectory: string): Promise<boolean> {
+  // https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_control.h
+  const control = await readFile(join(dataDirectory, 'global/pg_control')).catch(() => Buffer.alloc(0));
+  if (control.length < stateOffset + 4) return false;
+  return shutDownStates.includes(
+    endianness() === 'LE' ? control.readUInt32LE(stateOffset) : control.readUInt32BE(stateOffset),
+  );
 }
 
 /** Fast shutdown: open transactions are rolled back, everything committed is on disk. Resolves when it has ended. */

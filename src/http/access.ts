@@ -24,6 +24,7 @@ const scopeOf: Readonly<Record<string, Scope | 'open'>> = {
   'GET /openapi.json': 'open',
   'GET /docs': 'open',
   'GET /docs/start.js': 'open',
+  'GET /docs/dark.css': 'open',
   'GET /docs/:file': 'open',
 };
 

@@ -1,13 +1,14 @@
-import { OpenAPIHono } from '@hono/zod-openapi';
+import { OpenAPIHono, type z } from '@hono/zod-openapi';
 import { cors } from 'hono/cors';
 import { routePath } from 'hono/route';
-import { Failure, invalidRequest, toFailure } from '../domain/failure.ts';
+import { Failure, invalidRequest, type Problem, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Token } from '../domain/token.ts';
 import { documentTokens, requireToken } from './access.ts';
 import { createBodyLimits } from './body.ts';
 import { addDeleteRoute, type DeleteRouteOptions } from './delete-route.ts';
 import { addDocsRoutes } from './docs-routes.ts';
+import { compressAnswer } from './gzip.ts';
 import { addLogsRoute } from './logs-route.ts';
 import { addMetricsRoutes, type MetricsRoutesOptions } from './metrics-routes.ts';
 import { addOperationRoutes, type Operation } from './operation-routes.ts';
@@ -39,7 +40,7 @@ export function createApp({
   const app = new OpenAPIHono({
     defaultHook: (result) => {
       if (result.success) return;
-      throw invalidRequest(...result.error.issues.map(({ path, message }) => ({ path: path.join('.'), message })));
+      throw invalidRequest(...result.error.issues.flatMap(problemsOf));
     },
   });
 
@@ -49,6 +50,7 @@ export function createApp({
     await next();
     bodyLimits.budget.giveBack(c.req);
     // Here, since each middleware more is a promise more for every write.
+    if (c.req.method === 'GET' || c.req.method === 'HEAD') await compressAnswer(c);
     addSecurityHeaders(c.res);
     const durationMs = performance.now() - begun;
     observe({ type: 'request', method: c.req.method, route: routePath(c, -1), status: c.res.status, durationMs });
@@ -86,6 +88,13 @@ export function createApp({
   });
 
   return app;
+}
+
+/** The problems of a zod issue, each with its path. Unknown parameters are one issue, but one problem each. */
+function problemsOf(issue: z.core.$ZodIssue): Problem[] {
+  const { path, message } = issue;
+  if (issue.code !== 'unrecognized_keys') return [{ path: path.join('.'), message }];
+  return issue.keys.map((key) => ({ path: [...path, key].join('.'), message }));
 }
 
 /** Those that were not given by the route itself, which knows better. */

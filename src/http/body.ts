@@ -1,14 +1,19 @@
-import { pipeline } from 'node:stream';
-import { createGunzip } from 'node:zlib';
 import type { HonoRequest } from 'hono';
 import { Failure } from '../domain/failure.ts';
 import { createGate, type Gate } from './gate.ts';
+import { gunzip } from './gunzip.ts';
 
 /** What is decompressed at once; a quarter of it, which is usual, makes four times as many rounds. */
 const chunkBytes = 64 * 1_024;
 
 /** Of a short body, which fills no such chunk: most make less than this of a byte. */
 const chunkBytesPerByte = 16;
+
+/** Least average size of the members of a gzip body that has many. A compressor usually makes one. */
+const memberOfBodyBytesMin = 1_024;
+
+/** The same for a bulk load, which may be a concatenation of files with one summary each. */
+const memberOfLoadBytesMin = 64;
 
 /** Holds no state between bodies; making one costs more than to decode a summary. */
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -152,14 +157,9 @@ async function collectBytes(
 async function decompress(request: HonoRequest, bytes: Uint8Array, limits: BodyLimits): Promise<Uint8Array> {
   const leave = await limits.gate.enter();
   const chunkSize = Math.min(chunkBytes, Math.max(1_024, chunkBytesPerByte * bytes.length));
-  const gunzip = createGunzip({ chunkSize });
   try {
-    gunzip.end(bytes);
-    return await collectBytes(request, gunzip, limits);
-  } catch (cause) {
-    throw cause instanceof Failure ? cause : notGzip(cause);
+    return await collectBytes(request, gunzip([bytes], { chunkSize, memberBytesMin: memberOfBodyBytesMin }), limits);
   } finally {
-    gunzip.destroy();
     leave();
   }
 }
@@ -172,10 +172,6 @@ function isGzip(encoding: string | undefined): boolean {
   throw new Failure('unsupported_encoding', `Content-Encoding ${name} is not understood; gzip is`);
 }
 
-function notGzip(cause: unknown): Failure {
-  return new Failure('malformed_body', 'the body is not gzip, as its Content-Encoding says', { cause });
-}
-
 /**
  * The body of a request as it arrives, decompressed, and no faster than it is taken.
  *
@@ -185,12 +181,9 @@ export async function* streamBody(request: HonoRequest): AsyncGenerator<Uint8Arr
   const isCompressed = isGzip(request.header('Content-Encoding'));
   const body = request.raw.body ?? [];
   try {
-    // What goes wrong with the body reaches whoever reads what was decompressed.
-    yield* isCompressed ? pipeline(body, createGunzip({ chunkSize: chunkBytes }), () => undefined) : body;
+    yield* isCompressed ? gunzip(body, { chunkSize: chunkBytes, memberBytesMin: memberOfLoadBytesMin }) : body;
   } catch (cause) {
-    throw cause instanceof Error && 'code' in cause && cause.code === 'Z_DATA_ERROR'
-      ? notGzip(cause)
-      : endedEarly(cause);
+    throw cause instanceof Failure ? cause : endedEarly(cause);
   }
 }
 

@@ -63,10 +63,10 @@ export function addBulkRoute(app: OpenAPIHono, options: MetricsRoutesOptions): v
 }
 
 /** True for the request of a bulk load, as it came: such may take any time, others with its Content-Type may not. */
-export function isBulkLoad({ method, url = '', headers }: IncomingMessage): boolean {
-  return (
-    method === 'POST' && isNdjson(headers['content-type']) && URL.parse(url, 'http://localhost')?.pathname === path
-  );
+export function isBulkLoad({ method, url = '', headersDistinct }: IncomingMessage): boolean {
+  // `headers` holds only the first of several, while the route sees all of them.
+  const contentType = headersDistinct['content-type']?.join(', ');
+  return method === 'POST' && isNdjson(contentType) && URL.parse(url, 'http://localhost')?.pathname === path;
 }
 
 function isNdjson(contentType: string | undefined): boolean {

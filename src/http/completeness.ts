@@ -1,5 +1,4 @@
 import { z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
 import type { Completeness } from '../domain/store.ts';
 
 /** The headers of every answer that is read from the databases, for the OpenAPI document. */
@@ -8,11 +7,16 @@ export const completenessHeaders = z.object({
   'M2pg-Complete': z.enum(['true', 'false']),
 });
 
-/** Says in the headers of an answer who contributed to it, and that it holds for this moment only. */
-export function noteCompleteness(c: Context, found: Completeness): void {
-  c.header('M2pg-Databases', describeOutcomes(found));
-  c.header('M2pg-Complete', String(found.complete));
-  c.header('Cache-Control', 'no-store');
+/**
+ * The headers that say which databases contributed to an answer, and that it must not be cached. Set them on the answer itself, not
+ * on the context beforehand: a later error would carry them, too.
+ */
+export function headersOf(found: Completeness): Record<string, string> {
+  return {
+    'M2pg-Databases': describeOutcomes(found),
+    'M2pg-Complete': String(found.complete),
+    'Cache-Control': 'no-store',
+  };
 }
 
 /** `db1=ok, db2=timeout` */

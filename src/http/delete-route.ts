@@ -1,10 +1,10 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Deleter } from '../domain/deletion.ts';
 import { invalidRequest } from '../domain/failure.ts';
-import { aheadSecondsMax } from '../domain/instant.ts';
+import { latestUnixSeconds } from '../domain/instant.ts';
 import { problemAnswer } from './problem.ts';
-import { metricName } from './receivers/summary-schema.ts';
-import { boundSpellings, createTimeBound } from './views/read-query.ts';
+import { storedName } from './receivers/summary-schema.ts';
+import { boundSpellings, createTimeBound, onlyThese } from './views/read-query.ts';
 
 export interface DeleteRouteOptions {
   readonly deleter: Deleter;
@@ -35,20 +35,20 @@ export function addDeleteRoute(app: OpenAPIHono, { deleter, now }: DeleteRouteOp
     path: '/metrics',
     summary: 'Delete a metric',
     description:
-      'Deletes the summaries of one metric name whose buckets are in a range, and that were sent before, from all databases; ' +
-      'from one that is away when it is back.',
+      'Deletes the summaries of one metric name whose buckets are in a range from all databases. A database that is away deletes ' +
+      'them when it is back. What was acknowledged before the request is deleted, what is sent after the answer stays.',
     request: {
-      // Strict: a range that is misspelt would delete everything.
-      query: z.strictObject({
+      // A range that is misspelt would delete everything.
+      query: onlyThese({
         name: z
           .string({ error: 'missing; expected the whole name of the metric that is to be deleted, not a pattern' })
-          .pipe(metricName)
+          .pipe(storedName)
           .openapi({ param: { name: 'name', in: 'query' }, description: 'The whole name, not a pattern.' }),
         from: createTimeBound(now, () => '0').openapi({
           param: { name: 'from', in: 'query' },
           description: `First instant, inclusive: ${boundSpellings}. Left out: as old as there is.`,
         }),
-        to: createTimeBound(now, () => String(now() + aheadSecondsMax)).openapi({
+        to: createTimeBound(now, () => String(latestUnixSeconds)).openapi({
           param: { name: 'to', in: 'query' },
           description: `Last instant, inclusive: ${boundSpellings}. Left out: as new as there is.`,
         }),

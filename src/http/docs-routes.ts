@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import { answerAsset, createAsset, createAssets } from './assets.ts';
 
 /** From our own disk: the page works where there is no Internet, and tells nobody that it is read. */
 const assets: Readonly<Record<string, string>> = {
@@ -17,7 +18,9 @@ const page = `<!doctype html>
   <meta charset="utf-8">
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <title>m2pg API</title>
+  <meta name="color-scheme" content="light dark">
   <link rel="stylesheet" href="docs/swagger-ui.css">
+  <link rel="stylesheet" href="docs/dark.css">
 </head>
 <body>
   <div id="api"></div>
@@ -28,6 +31,14 @@ const page = `<!doctype html>
 `;
 
 const start = "SwaggerUIBundle({ url: 'openapi.json', dom_id: '#api', deepLinking: true, validatorUrl: null });\n";
+
+/** Swagger UI has one set of colours: where the reader wants dark pages, lightness is turned round and hues stay as they are. */
+const dark = `@media (prefers-color-scheme: dark) {
+  body { background: #16191d; }
+  .swagger-ui { filter: invert(0.9) hue-rotate(180deg); }
+  .swagger-ui :is(.highlight-code, .microlight, .curl-command, img) { filter: invert(1) hue-rotate(180deg); }
+}
+`;
 
 /** Swagger UI sets styles in its elements, and has pictures in its style sheet. */
 const pagePolicy =
@@ -58,13 +69,24 @@ export function addDocsRoutes(app: OpenAPIHono, version: string): void {
     servers: [{ url: '/' }],
     security: [{ token: [] }, { basic: [] }, {}],
   });
-  app.get('/docs', (c) => c.html(page, 200, { 'Content-Security-Policy': pagePolicy }));
-  app.get('/docs/start.js', (c) => c.body(start, 200, { 'Content-Type': 'text/javascript; charset=utf-8' }));
-  app.get('/docs/:file', async (c, next) => {
+  const assetOf = createAssets();
+  const ours: readonly (readonly [path: string, text: string, headers: Record<string, string>])[] = [
+    ['/docs', page, { 'Content-Type': 'text/html; charset=UTF-8', 'Content-Security-Policy': pagePolicy }],
+    ['/docs/start.js', start, { 'Content-Type': 'text/javascript; charset=utf-8' }],
+    ['/docs/dark.css', dark, { 'Content-Type': 'text/css; charset=utf-8' }],
+  ];
+  for (const [path, text, headers] of ours) {
+    app.get(path, (c) => {
+      const asset = assetOf(path, () => createAsset(Buffer.from(text), headers));
+      return answerAsset(c, asset);
+    });
+  }
+  app.get('/docs/:file', (c, next) => {
     const file = c.req.param('file');
     const contentType = Object.hasOwn(assets, file) ? assets[file] : undefined;
     if (contentType === undefined) return next();
-    const bytes = await readFile(join(assetsDirectory, file));
-    return c.body(bytes, 200, { 'Content-Type': contentType, 'Cache-Control': 'public, max-age=86400' });
+    const headers = { 'Content-Type': contentType, 'Cache-Control': 'public, max-age=86400' };
+    const read = () => createAsset(readFileSync(join(assetsDirectory, file)), headers);
+    return Promise.resolve(answerAsset(c, assetOf(file, read)));
   });
 }

@@ -3,19 +3,19 @@ import { invalidRequest, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Store } from '../domain/store.ts';
 import type { Summary } from '../domain/summary.ts';
+import { oldestTaken, type TimeLimits } from '../domain/taken-times.ts';
 import { type BodyLimits, readDecompressed } from './body.ts';
 import { problemAnswer } from './problem.ts';
 import { receiveLogs } from './receivers/logs/receive-logs.ts';
+import { createSeriesUnits } from './receivers/logs/series-units.ts';
 import { summariesMax } from './receivers/metrics.ts';
 import { securityHeaders } from './security-headers.ts';
 
-export interface LogsRouteOptions {
+export interface LogsRouteOptions extends TimeLimits {
   readonly store: Store;
   /** Unix seconds. */
   readonly now: () => number;
   readonly bodyLimits: BodyLimits;
-  /** Undefined: kept for ever. */
-  readonly retentionSeconds: number | undefined;
   readonly observe: Observe;
 }
 
@@ -35,7 +35,8 @@ const drainQuery = z.object({
 
 /** Adds the receiver of log drains to an app. */
 export function addLogsRoute(app: OpenAPIHono, options: LogsRouteOptions): void {
-  const { store, now, bodyLimits, retentionSeconds, observe } = options;
+  const { store, now, bodyLimits, observe } = options;
+  const unitsOf = createSeriesUnits((names) => store.units(names));
   describe(app, bodyLimits.bytesMax);
   app.post('/logs', async (c) => {
     const resolution = parseResolution(c.req.query('resolution'));
@@ -46,7 +47,8 @@ export function addLogsRoute(app: OpenAPIHono, options: LogsRouteOptions): void 
       resolution,
       batch: c.req.header('Logplex-Frame-Id') ?? c.req.header('X-Request-Id'),
       now: now(),
-      oldest: retentionSeconds === undefined ? 0 : now() - retentionSeconds,
+      unitsOf,
+      oldest: oldestTaken(now(), options),
     });
     await write(store, summaries);
     observe({ type: 'logs_received', ...received });

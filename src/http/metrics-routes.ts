@@ -3,9 +3,10 @@ import type { Context } from 'hono';
 import { accepts } from 'hono/accepts';
 import { Failure } from '../domain/failure.ts';
 import type { Store } from '../domain/store.ts';
+import type { TimeLimits } from '../domain/taken-times.ts';
 import { type BodyLimits, readJson } from './body.ts';
 import { addBulkRoute, ndjsonAnswer, ndjsonBody, ndjsonType } from './bulk-route.ts';
-import { completenessHeaders, describeOutcomes, noteCompleteness } from './completeness.ts';
+import { completenessHeaders, describeOutcomes, headersOf } from './completeness.ts';
 import { createGate, type Gate } from './gate.ts';
 import { addNamesRoute } from './names-route.ts';
 import { answerInPieces } from './pieces.ts';
@@ -15,15 +16,13 @@ import { createSummarySchemas } from './receivers/summary-schema.ts';
 import { securityHeaders } from './security-headers.ts';
 import { metricsAnswer, namesMax, renderMetrics } from './views/metrics.ts';
 import { csvType, renderMetricsCsv } from './views/metrics-csv.ts';
-import { checkRange, createReadQuery, type ReadQuery } from './views/read-query.ts';
+import { checkRange, createReadQuery, onlyThese, type ReadQuery } from './views/read-query.ts';
 
-export interface MetricsRoutesOptions {
+export interface MetricsRoutesOptions extends TimeLimits {
   readonly store: Store;
   /** Unix seconds. */
   readonly now: () => number;
   readonly bodyLimits: BodyLimits;
-  /** Undefined: kept for ever. */
-  readonly retentionSeconds: number | undefined;
   /**
    * Ends bulk loads, which may take longer than a service that stops can wait, and reads that wait their turn, with the
    * Failure that is its reason.
@@ -67,8 +66,9 @@ const csvDescription =
   'of each value, a line for each name and bucket. A name that a spreadsheet would ' +
   'take for a formula has an apostrophe before it.';
 
-function addWrite(app: OpenAPIHono, { store, now, bodyLimits, retentionSeconds }: MetricsRoutesOptions): void {
-  const schemas = createSummarySchemas({ now, retentionSeconds });
+function addWrite(app: OpenAPIHono, options: MetricsRoutesOptions): void {
+  const { store, now, bodyLimits } = options;
+  const schemas = createSummarySchemas(options);
   const one = z.union([schemas.summary, schemas.point]);
 
   app.openAPIRegistry.registerPath({
@@ -136,7 +136,7 @@ function addRead(app: OpenAPIHono, options: MetricsRoutesOptions & { readonly ga
     path: '/metrics',
     summary: 'Read metrics',
     description: 'Asks every database and counts every summary once.',
-    request: { query: createReadQuery(now) },
+    request: { query: onlyThese(createReadQuery(now).shape) },
     responses: {
       200: {
         description: 'M2pg-Complete: false when a database did not answer whose summaries the others may lack.',
@@ -168,25 +168,31 @@ function addRead(app: OpenAPIHono, options: MetricsRoutesOptions & { readonly ga
       leave();
       return found.close();
     };
-    noteCompleteness(c, found);
+    const completeness = headersOf(found);
     if (partial === 'refuse' && !found.complete) {
       await close();
+      // They tell why it is refused.
+      for (const [name, value] of Object.entries(completeness)) c.header(name, value);
       throw new Failure('incomplete', `the answer would be incomplete: ${describeOutcomes(found)}`);
     }
-    const isCsv = noteFormat(c, query);
+    const isCsv = wantsCsv(c, query);
     const pieces = (isCsv ? renderMetricsCsv : renderMetrics)(found.pages, { percents: percentiles, accuracy });
+    const headers = { ...completeness, ...formatHeaders(isCsv, query) };
     // The type of the route is that of the text that the pieces make.
-    return (await answerInPieces(c, pieces, close)) as never;
+    return (await answerInPieces(c, pieces, { headers, close })) as never;
   });
 }
 
-/** Says in the headers what the answer will be. @returns Whether it is CSV. */
-function noteFormat(c: Context, { format }: ReadQuery): boolean {
+function wantsCsv(c: Context, { format }: ReadQuery): boolean {
   const supports = ['application/json', 'text/csv'];
-  const isCsv = (format ?? accepts(c, { header: 'Accept', supports, default: 'json' })).endsWith('csv');
-  c.header('Content-Type', isCsv ? csvType : 'application/json');
   c.header('Vary', 'Accept', { append: true });
-  // Who asks by a link wants a file; a program that asks by Accept does not care.
-  if (format === 'csv') c.header('Content-Disposition', 'attachment; filename="m2pg-metrics.csv"');
-  return isCsv;
+  return (format ?? accepts(c, { header: 'Accept', supports, default: 'json' })).endsWith('csv');
+}
+
+function formatHeaders(isCsv: boolean, { format }: ReadQuery): Record<string, string> {
+  return {
+    'Content-Type': isCsv ? csvType : 'application/json',
+    // Who asks by a link wants a file; a program that asks by Accept does not care.
+    ...(format === 'csv' && { 'Content-Disposition': 'attachment; filename="m2pg-metrics.csv"' }),
+  };
 }

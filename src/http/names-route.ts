@@ -1,10 +1,10 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { Failure, toFailure } from '../domain/failure.ts';
 import type { Names, NamesQuery, Store } from '../domain/store.ts';
-import { completenessHeaders, noteCompleteness } from './completeness.ts';
+import { completenessHeaders, headersOf } from './completeness.ts';
 import type { Gate } from './gate.ts';
 import { problemAnswer } from './problem.ts';
-import { createNamePattern } from './views/read-query.ts';
+import { createNamePattern, onlyThese } from './views/read-query.ts';
 
 /** As many as a person looks through. */
 const limitDefault = 100;
@@ -43,7 +43,7 @@ export function addNamesRoute(app: OpenAPIHono, { store, now, retentionSeconds, 
     summary: 'Find metric names',
     description: 'The names that match and hold a summary in any of the databases, and the time that each covers.',
     request: {
-      query: z.object({
+      query: onlyThese({
         match: createNamePattern('match', 'matched anywhere in the name. Left out: every name.'),
         limit: z
           .string()
@@ -71,9 +71,7 @@ export function addNamesRoute(app: OpenAPIHono, { store, now, retentionSeconds, 
     const from = retentionSeconds === undefined ? 0 : now() - retentionSeconds;
     const leave = await gate.enter();
     const found = await findNames(store, { namePattern, from, limit }).finally(leave);
-    noteCompleteness(c, found);
-    c.header('M2pg-More', String(found.more));
-    return c.json([...found.names], 200);
+    return c.json([...found.names], 200, { ...headersOf(found), 'M2pg-More': String(found.more) });
   });
 }
 

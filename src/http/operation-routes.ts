@@ -42,6 +42,10 @@ const statusAnswer = z
         roundTripMs: z.number().nullable(),
         version: z.string().nullable(),
         tls: z.string().nullable().openapi({ description: 'off, unverified or verified' }),
+        pooler: z
+          .boolean()
+          .nullable()
+          .openapi({ description: 'true: connections go through a pooler, in session mode' }),
         fsync: z.boolean().nullable().openapi({ description: 'false: a power failure loses acknowledged summaries' }),
         writes: z
           .object({ ok: z.number(), failed: z.number() })

@@ -1,10 +1,8 @@
-import { hash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { Context } from 'hono';
+import { type Asset, answerAsset, createAsset, createAssets } from './assets.ts';
 
 const pageFolder = join(import.meta.dirname, '../page');
 const plotFolder = join(dirname(createRequire(import.meta.url).resolve('uplot/package.json')), 'dist');
@@ -21,13 +19,6 @@ const pagePolicy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-interface Asset {
-  readonly contentType: string;
-  readonly bytes: Buffer<ArrayBuffer>;
-  readonly compressed: Buffer<ArrayBuffer>;
-  readonly etag: string;
-}
-
 /** Adds the pages for people, `/` and `/status`, and what they are made of. They hold no data: that they ask for. */
 export function addPageRoutes(app: OpenAPIHono): void {
   const paths = new Map([
@@ -37,23 +28,17 @@ export function addPageRoutes(app: OpenAPIHono): void {
     ['uplot.js', join(plotFolder, 'uPlot.iife.min.js')],
     ['uplot.css', join(plotFolder, 'uPlot.min.css')],
   ]);
-  const assets = new Map<string, Asset>();
-  /** Read when it is first asked for, and kept: all together they are small. */
-  const assetOf = (key: string, make: () => Asset): Asset => {
-    const asset = assets.get(key) ?? make();
-    assets.set(key, asset);
-    return asset;
-  };
+  const assetOf = createAssets();
   const modules = [...paths.keys()].filter((file) => extname(file) === '.js' && !/^uplot|-page\.js$/.test(file));
 
   app.get('/', (c) =>
-    answer(
+    answerAsset(
       c,
       assetOf('/', () => readPage('charts.html', modules)),
     ),
   );
   app.get('/status', (c) =>
-    answer(
+    answerAsset(
       c,
       assetOf('/status', () => readPage('status.html', [])),
     ),
@@ -63,7 +48,7 @@ export function addPageRoutes(app: OpenAPIHono): void {
     const path = paths.get(file);
     if (path === undefined) return next();
     return Promise.resolve(
-      answer(
+      answerAsset(
         c,
         assetOf(file, () => toAsset(extname(file), readFileSync(path))),
       ),
@@ -81,24 +66,12 @@ function readPage(file: string, modules: readonly string[]): Asset {
   return toAsset('.html', Buffer.from(html));
 }
 
-function toAsset(extension: string, bytes: Buffer<ArrayBuffer>): Asset {
-  return {
-    contentType: contentTypes[extension] ?? 'application/octet-stream',
-    bytes,
-    compressed: gzipSync(bytes, { level: 9 }),
-    etag: `"${hash('sha256', bytes, 'base64url').slice(0, 22)}"`,
-  };
-}
-
 /** Asked for anew each time, which costs a line when it is still the same: a page is never mixed of two versions. */
-function answer(c: Context, { contentType, bytes, compressed, etag }: Asset): Response {
-  const headers: Record<string, string> = { 'Cache-Control': 'no-cache', ETag: etag, Vary: 'Accept-Encoding' };
-  if (contentType.startsWith('text/html')) headers['Content-Security-Policy'] = pagePolicy;
-  if (c.req.header('If-None-Match')?.includes(etag)) return c.body(null, 304, headers);
-  const isCompressed = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\b)/.test(c.req.header('Accept-Encoding') ?? '');
-  return c.body(isCompressed ? compressed : bytes, 200, {
-    ...headers,
-    'Content-Type': contentType,
-    ...(isCompressed && { 'Content-Encoding': 'gzip' }),
+function toAsset(extension: string, bytes: Buffer<ArrayBuffer>): Asset {
+  const isPage = extension === '.html';
+  return createAsset(bytes, {
+    'Content-Type': contentTypes[extension] ?? 'application/octet-stream',
+    'Cache-Control': 'no-cache',
+    ...(isPage && { 'Content-Security-Policy': pagePolicy }),
   });
 }

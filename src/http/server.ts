@@ -18,7 +18,7 @@ const defaultConnectionsMax = 1_000;
 
 /**
  * What an answer must be taken at, but for as long as a request may take: a streamed one holds a cursor, and the turn of
- * another read. A slow phone takes three times as much.
+ * another read. A slow phone takes three times as much. A client that takes this much is never cut off.
  */
 const takenBytesPerMsMin = 32;
 
@@ -63,6 +63,9 @@ export async function serveHttp(
     requireHostHeader: false,
   };
   const server = createServer(options, listenerOf(app));
+  // A client that closes its sending side after the request, as `nc -N` does, still wants the answer. With this property, which
+  // Node does not document, it closes the connection after the last answer or, when no request is in progress, at once.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.maxConnections = connectionsMax;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -99,7 +102,11 @@ interface Connection {
   readonly inProgress: Map<ServerResponse, number>;
   /** Bytes that have gone out, at the last look. */
   takenBytes: number;
-  /** How long answers have waited for the client, less what it has taken since. */
+  /**
+   * How long answers have waited for the client, minus the time that the bytes it has taken are worth. Negative: it was
+   * faster than it must be. That is credit, which it needs, since the system takes a megabyte or more at once and then nothing
+   * for a while.
+   */
   owedMs: number;
 }
 
@@ -152,7 +159,8 @@ function trackConnections(server: Server) {
         const isWaiting = socket.writableLength > 0;
         const paidMs = (takenBytes - connection.takenBytes) / takenBytesPerMsMin;
         connection.takenBytes = takenBytes;
-        connection.owedMs = Math.max(0, connection.owedMs - paidMs + (isWaiting ? everyMs : -everyMs));
+        const owedMs = connection.owedMs - paidMs + (isWaiting ? everyMs : -everyMs);
+        connection.owedMs = Math.max(-timeoutMs, owedMs);
         // Else the system would go on to offer what it holds of the answer.
         if (connection.owedMs > timeoutMs) socket.resetAndDestroy();
       }

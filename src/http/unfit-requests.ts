@@ -2,7 +2,7 @@
  * Requests that never reach the app because they are no HTTP, or none that is spoken here: they get problem JSON (RFC 9457)
  * as every other refusal, and the connection is closed, since nobody can tell where the next one would begin.
  */
-import { type RequestListener, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type RequestListener, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { OpenAPIHono } from '@hono/zod-openapi';
@@ -28,24 +28,54 @@ const refusals: Readonly<Record<string, Refusal>> = {
 
 const otherwise = malformed('expected an HTTP/1.1 request');
 const noHost = malformed('expected a Host header');
+const severalHosts = malformed('expected one Host header, not several');
+const badHost = malformed('expected a Host header that names a host, and a port if it is not the usual one');
+const badVersion = malformed('expected HTTP/1.1');
+const badCoding = malformed('expected no Transfer-Encoding but chunked, and that of HTTP/1.1');
 const badTarget = malformed('expected a path in the request line, and a Host header that names a host');
 const badExpectation: Refusal = [417, 'expectation_failed', 'expected no Expect header but 100-continue'];
 const noProxy: Refusal = [405, 'method_not_allowed', 'this is no proxy'];
 
 /** Makes a listener of an app. */
 export function listenerOf(app: OpenAPIHono): RequestListener {
+  const refused = new WeakSet<Socket>();
+  let asking: Socket | undefined;
   const listener = getRequestListener(app.fetch, {
     // HTTP/1.0 has no Host header; some health checks still speak it.
     hostname: 'localhost',
+    // Called for an invalid URL only: the app answers all other errors itself.
     errorHandler: () => {
+      if (asking) refused.add(asking);
       const { status, headers, body } = answerOf(badTarget);
       return new Response(body, { status, headers });
     },
   });
   return (request, response) => {
-    if (request.headers.host === undefined && request.httpVersion === '1.1') end(response, noHost);
-    else void listener(request, response);
+    // A refused request before it ends the connection.
+    if (refused.has(request.socket)) return;
+    const refusal = refusalOf(request);
+    if (refusal !== undefined) {
+      refused.add(request.socket);
+      return end(response, refusal);
+    }
+    asking = request.socket;
+    void listener(request, response);
+    asking = undefined;
   };
+}
+
+/** A host by RFC 3986, a name, an IPv4 address or an IPv6 address in brackets, and maybe a port. RFC 9112 allows an empty Host. */
+const host = /^(\[[\da-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?$/i;
+
+/** Refuses what Node accepts although RFC 9112 forbids it: a proxy in front may have understood it in another way. */
+function refusalOf({ rawHeaders, headers, httpVersion }: IncomingMessage): Refusal | undefined {
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return badVersion;
+  const coding = headers['transfer-encoding'];
+  if (coding !== undefined && (httpVersion !== '1.1' || coding.trim().toLowerCase() !== 'chunked')) return badCoding;
+  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.length === 4 && /^host$/i.test(name));
+  if (hosts.length > 1) return severalHosts;
+  if (hosts.length === 0) return httpVersion === '1.1' ? noHost : undefined;
+  return host.test(headers.host ?? '') ? undefined : badHost;
 }
 
 /**

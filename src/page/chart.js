@@ -2,6 +2,7 @@ import { align } from './columns.js';
 import { make, setText } from './elements.js';
 import { formatNumber } from './format.js';
 import { createLegend, whyBound } from './legend.js';
+import { makeTitle } from './metric-titles.js';
 import { heightOf, plotOptions } from './plot-options.js';
 import { takeTouch } from './touch.js';
 
@@ -19,6 +20,9 @@ import { takeTouch } from './touch.js';
  * @property {() => void} fit To the width that it has now.
  * @property {() => void} remove
  */
+
+/** Characters of a title that has room beside what is read. */
+const titleMax = 24;
 
 /**
  * A chart with its legend. Its values are read by pointing at it or, when it has the focus, by the arrow keys.
@@ -39,9 +43,7 @@ export function createChart(firstPlan, firstView, actions) {
     point: (line) => plot.setSeries(line === null ? null : line + 1, { focus: true }),
     pick: actions.pick,
   });
-  const heading = make('h3', { title: plan.title }, plan.title);
-  const caption = make('figcaption', {}, heading, make('span', { class: 'kind' }, kindOf(plan)), reading);
-  const element = make('figure', { class: 'chart' }, caption, holder, legend.element, note, spoken);
+  const element = make('figure', { class: 'chart' }, makeCaption(plan, reading), holder, legend.element, note, spoken);
   holder.setAttribute('aria-label', `${plan.title} ${plan.kind}: the arrow keys read its values`);
 
   /** @param {uPlot} shown */
@@ -49,7 +51,7 @@ export function createChart(firstPlan, firstView, actions) {
     const index = shown.cursor.idx ?? undefined;
     legend.show(plan.lines.map((_, line) => readingAt(plan, shown, line, index)));
     const at = index === undefined ? undefined : shown.data[0][index];
-    const time = at === undefined ? latestOf(shown, view) : view.times.whole(at);
+    const time = at === undefined ? latestOf(shown, view) : view.times.precise(at);
     setText(reading, time);
     setText(note, plan.lines.some((line) => line.bounds.size > 0) ? 'Dashed: an upper bound' : '');
     if (isByKeyboard) setText(spoken, `${time}: ${legend.element.innerText}`);
@@ -111,6 +113,15 @@ function leaveWith(chart) {
   };
 }
 
+/** @param {ChartPlan} plan @param {Node} reading */
+function makeCaption(plan, reading) {
+  const { title, cut } = plan;
+  // Without a label its parts would be read as two words.
+  const heading = make('h3', { title, 'aria-label': title }, makeTitle(title, cut));
+  const kind = make('span', { class: 'kind' }, kindOf(plan));
+  return make('figcaption', title.length > titleMax ? { class: 'long' } : {}, heading, kind, reading);
+}
+
 /** @param {ChartPlan} plan */
 function kindOf({ kind, units }) {
   return [kind, units].filter(Boolean).join(' · ');
@@ -118,8 +129,8 @@ function kindOf({ kind, units }) {
 
 /** @param {ChartPlan} a @param {ChartPlan} b */
 function isSameForm(a, b) {
-  const formOf = (/** @type {ChartPlan} */ { kind, units, lines }) =>
-    JSON.stringify([kind, units, lines.map(({ label, look, role }) => [label, look, role])]);
+  const formOf = (/** @type {ChartPlan} */ { kind, units, cut, lines }) =>
+    JSON.stringify([kind, units, cut, lines.map((line) => [line.label, line.cut, line.look, line.role])]);
   return formOf(a) === formOf(b);
 }
 
@@ -146,7 +157,7 @@ function latestOf(plot, view) {
   const [end = -1] = ends;
   const time = times[end];
   if (ends.size > 1) return 'latest of each';
-  return time === undefined ? '' : `latest: ${view.times.whole(time)}`;
+  return time === undefined ? '' : `latest: ${view.times.precise(time)}`;
 }
 
 /** @param {ChartPlan} plan @param {number | null | undefined} value */

@@ -22,6 +22,7 @@ import { createShare } from './share.js';
 import { changeRange, formatBound, parseBound } from './time-range.js';
 import { askForToken } from './token-dialog.js';
 import { describeShown, showEmpty } from './what-is-shown.js';
+import { createZoneClock } from './zone-clock.js';
 
 /**
  * @typedef {import('./page-state.js').PageState} PageState
@@ -114,7 +115,8 @@ function draw(now) {
   messages.missing(now.completeness);
   list.show({ found: found.names, picked: isUnasked(state, found) ? [] : picked, now: service.now() });
   setText(find('names-count', HTMLElement), countOf(now));
-  const view = { ...range, stepSeconds, times: createTimeFormat(state.timezone), theme: themeNow() };
+  const clock = createZoneClock(state.timezone);
+  const view = { ...range, stepSeconds, times: createTimeFormat(state.timezone), clock, theme: themeNow() };
   grid.show(planCharts(series, state), isWide(series.length, state), view);
   showEmpty(now, state, { messages, change, service });
   const { summary, note } = describeShown(
@@ -154,6 +156,9 @@ function tellError(error) {
   messages.problem(
     `${error instanceof Error ? error.message : error}${shown?.series.length ? '. What is shown is from before.' : ''}`,
   );
+  // What was said of the answer before is not said of this one.
+  messages.missing({ complete: true, outcomes: [] });
+  messages.note('');
   find('change-token', HTMLElement).hidden = !isAboutToken(error);
 }
 

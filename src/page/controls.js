@@ -26,8 +26,10 @@ export function createControls(actions) {
   const match = bindMatch(actions);
   const range = bindRange(actions);
   const resolution = bindSelect('resolution', resolutionChoices, (chosen) => actions.change({ resolution: chosen }));
+  // Those that are wanted most come first.
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const timezone = bindSelect('timezone', [...new Set(['UTC', own])], (chosen) => actions.change({ timezone: chosen }));
+  const zones = [...new Set(['UTC', own, ...Intl.supportedValuesOf('timeZone')])];
+  const timezone = bindSelect('timezone', zones, (chosen) => actions.change({ timezone: chosen }));
   const statistics = bindStatistics(actions);
   const layouts = [...document.querySelectorAll('input[name=layout]')].filter(
     (input) => input instanceof HTMLInputElement,
@@ -37,6 +39,7 @@ export function createControls(actions) {
       actions.change({ layout: input.value === 'overlaid' ? 'overlaid' : 'each' }),
     );
   }
+  bindFold();
   find('pick-all', HTMLButtonElement).addEventListener('click', () => actions.change({ names: null, many: true }));
   find('pick-none', HTMLButtonElement).addEventListener('click', () => actions.change({ names: [] }));
 
@@ -52,6 +55,17 @@ export function createControls(actions) {
       for (const input of layouts) input.checked = input.value === state.layout;
     },
   };
+}
+
+/** On a phone the charts come first, and what else can be set waits behind a word. */
+function bindFold() {
+  const fold = find('more', HTMLDetailsElement);
+  const narrow = matchMedia('(max-width: 46rem)');
+  const unfold = () => {
+    fold.open = !narrow.matches;
+  };
+  narrow.addEventListener('change', unfold);
+  unfold();
 }
 
 /** @param {ControlActions} actions */
@@ -108,8 +122,8 @@ function bindRange(actions) {
       zone = timezone;
       const bounds = to === 'now' ? [from] : [from, to];
       input.value = bounds.map((bound) => showBound(bound, zone)).join(' ');
-      // Two instants with their offsets have room; what is longer is no range.
-      input.size = Math.min(Math.max(input.value.length, 22), 52);
+      // Two instants with their offsets have room; what is longer is no range. Capitals and plus signs are wider than digits.
+      input.size = Math.min(Math.max(Math.ceil(input.value.length * 1.12), 22), 60);
       problem.hidden = true;
       for (const button of buttons) {
         button.setAttribute('aria-pressed', String(to === 'now' && button.dataset.from === from));

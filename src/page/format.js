@@ -42,6 +42,9 @@ function withDecimals(value, least, most) {
   return value.toLocaleString('en', { minimumFractionDigits: least, maximumFractionDigits: most });
 }
 
+/** No clock is set back by more than this, in seconds. */
+const nearChange = 3 * 3_600;
+
 /** @type {Intl.DateTimeFormatOptions} */
 const wholeTime = {
   year: 'numeric',
@@ -63,9 +66,24 @@ export function createTimeFormat(timezone) {
   // Swedes write dates as ISO 8601 does.
   const format = new Intl.DateTimeFormat('sv-SE', { ...wholeTime, timeZone: zone });
   const whole = (/** @type {number} */ seconds) => format.format(seconds * 1000);
+  const offset = new Intl.DateTimeFormat('en', { timeZone: zone, timeZoneName: 'longOffset' });
+  const offsetAt = (/** @type {number} */ seconds) =>
+    offset
+      .formatToParts(seconds * 1000)
+      .find(({ type }) => type === 'timeZoneName')
+      ?.value.replace('GMT', '') || '+00:00';
   return {
     zone,
     whole,
+    /**
+     * A time as it is read from a chart: with its offset near a change of the clocks, where a time may come twice.
+     *
+     * @param {number} seconds
+     */
+    precise(seconds) {
+      const isNearChange = offsetAt(seconds - nearChange) !== offsetAt(seconds + nearChange);
+      return isNearChange ? `${whole(seconds)} ${offsetAt(seconds)}` : whole(seconds);
+    },
     /**
      * @param {number} seconds
      * @param {number} distance Seconds to the next tick.

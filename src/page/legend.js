@@ -1,4 +1,5 @@
 import { make, setText } from './elements.js';
+import { makeTitle } from './metric-titles.js';
 import { lookOf } from './palette.js';
 
 /**
@@ -35,7 +36,8 @@ export function createLegend(plan, theme, on) {
     if (!plan.ofMetrics)
       return make('li', {}, swatchOf(line.look, theme), make('span', { class: 'label' }, line.label), value);
     const title = `Show only ${line.label}`;
-    const button = make('button', { type: 'button', class: 'label', title }, line.label);
+    const attributes = { type: 'button', class: 'label', title, 'aria-label': line.label };
+    const button = make('button', attributes, makeTitle(line.label, line.cut));
     button.addEventListener('click', () => on.pick(line.label));
     const item = make('li', {}, swatchOf(line.look, theme), button, value);
     for (const type of ['mouseenter', 'focusin']) item.addEventListener(type, () => on.point(index));

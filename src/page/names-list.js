@@ -1,5 +1,6 @@
 import { make, setText } from './elements.js';
 import { formatDuration } from './format.js';
+import { compareNames } from './metric-titles.js';
 
 /**
  * @typedef {{ readonly name: string, readonly units: string | null, readonly first: number, readonly last: number }} NamedSpan
@@ -43,7 +44,7 @@ export function createNamesList(list, onPick) {
     /** @param {Listed} listed */
     show({ found, picked, now }) {
       const spans = new Map(found.map((span) => [span.name, span]));
-      const names = [...(picked ?? []).filter((name) => !spans.has(name)), ...spans.keys()];
+      const names = [...(picked ?? []).filter((name) => !spans.has(name)).toSorted(compareNames), ...spans.keys()];
       // The boxes stay where nothing has changed: one of them may have the focus.
       if (names.join('\0') !== shown.join('\0')) list.replaceChildren(...names.map(makeItem));
       shown = names;

@@ -9,11 +9,13 @@
  * @property {number} to
  * @property {number} stepSeconds The width of a bucket.
  * @property {TimeFormat} times
+ * @property {import('./zone-clock.js').ZoneClock} clock
  * @property {'light' | 'dark'} theme
  */
 import { boundPath } from './bound-path.js';
 import { formatTicks } from './format.js';
 import { lookOf } from './palette.js';
+import { timeTicks } from './time-ticks.js';
 
 /**
  * The height of a plot in pixels: many lines need more room.
@@ -45,7 +47,8 @@ export function plotOptions(plan, view, on, width) {
   return {
     width,
     height: heightOf(plan),
-    padding: [10, 12, 0, 0],
+    // Half of the last time beside the axis stands to the right of the plot.
+    padding: [10, 26, 0, 0],
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), view().times.zone),
     legend: { show: false },
     focus: { alpha: 0.15 },
@@ -108,10 +111,11 @@ function rangeOfValues(_plot, least, greatest) {
 function timeAxis(view) {
   return {
     ...axisLook(),
-    space: 70,
+    space: 76,
     size: 26,
+    splits: (_plot, _axis, from, to, distance) => timeTicks(from, to, distance, view().clock),
     values: (_plot, splits) => {
-      const distance = (splits[1] ?? 0) - (splits[0] ?? 0);
+      const distance = Math.min(...splits.slice(1).map((split, index) => split - (splits[index] ?? 0)));
       return splits.map((seconds) => view().times.tick(seconds, distance));
     },
   };

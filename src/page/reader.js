@@ -1,4 +1,5 @@
 import { toSeries } from './columns.js';
+import { compareNames } from './metric-titles.js';
 import { seriesMax } from './palette.js';
 import { queriesOf, selectNames } from './selection.js';
 import { joinCompleteness, ServiceError } from './service.js';
@@ -18,6 +19,7 @@ import { stepOf, wholeBuckets } from './whole-buckets.js';
  * @property {readonly string[] | null} picked
  * @property {readonly Series[]} series
  * @property {number} chosen How many metrics were asked for.
+ * @property {number} silent How many have nothing in the range.
  * @property {number} left How many more there are, at least, that are not shown.
  * @property {Completeness} completeness
  * @property {{ from: number, to: number }} range Unix seconds.
@@ -31,6 +33,9 @@ const namesLimit = '200';
 
 /** Names come and go more slowly than values. */
 const namesEveryMs = 20_000;
+
+/** The bucket that begins where the range ends is not part of it; of that one, a first sample would be all there is. */
+const tick = 0.001;
 
 const everything = { complete: true, outcomes: [] };
 
@@ -49,8 +54,12 @@ export function createReader(service, width) {
   /** @param {string} match @param {AbortSignal} signal @returns {Promise<FoundNames>} */
   const findNames = async (match, signal) => {
     const isFresh =
-      known?.match === match && known.names.found.names.length > 0 && performance.now() - known.atMs < namesEveryMs;
-    if (known && isFresh) return known.names;
+      known?.match === match &&
+      known.names.completeness.complete &&
+      known.names.found.names.length > 0 &&
+      performance.now() - known.atMs < namesEveryMs;
+    // What is said of an answer is said once: the page speaks of the latest.
+    if (known && isFresh) return { ...known.names, completeness: everything };
     const names = await askForNames(service, match, signal, known?.names.found ?? { names: [], more: false });
     known = { match, atMs: performance.now(), names };
     return names;
@@ -76,7 +85,7 @@ export function createReader(service, width) {
       const stepSeconds = stepOf(resolution);
       const start = range ? wholeStart(range.from, stepSeconds) : Number.NEGATIVE_INFINITY;
       const bounds = range
-        ? { from: String(start), to: String(Math.ceil(range.to)) }
+        ? { from: String(start), to: String(Math.ceil(range.to) - tick) }
         : { from: state.from, to: state.to };
       const queries = queriesOf(selection, { ...bounds, resolution, timezone: state.timezone });
       const answers = await Promise.all(queries.map((query) => service.get('metrics', query, signal)));
@@ -89,6 +98,7 @@ export function createReader(service, width) {
         series,
         chosen: selection.names.length,
         left: selection.left,
+        silent: selection.silent,
         completeness: joinCompleteness([completeness, ...answers.map((answer) => answer.completeness)]),
         range: range ?? rangeOf(series),
         resolution,
@@ -112,7 +122,10 @@ async function askForNames(service, match, signal, before) {
   try {
     const query = new URLSearchParams(match === '' ? { limit: namesLimit } : { match, limit: namesLimit });
     const { response, completeness } = await service.get('metrics/names', query, signal);
-    const found = { names: await response.json(), more: response.headers.get('M2pg-More') === 'true' };
+    /** @type {import('./names-list.js').NamedSpan[]} */
+    const names = await response.json();
+    names.sort((a, b) => compareNames(a.name, b.name));
+    const found = { names, more: response.headers.get('M2pg-More') === 'true' };
     return { found, completeness, patternProblem: '' };
   } catch (error) {
     if (!(error instanceof ServiceError) || error.status !== 422) throw error;
@@ -144,7 +157,8 @@ async function seriesOf(answers, selection, isWhole) {
   const unique = new Map(
     metrics.filter(({ name }) => selection.isWhole || wanted.has(name)).map((metric) => [metric.name, metric]),
   );
-  return [...unique.values()].slice(0, seriesMax).map((metric) => toSeries(metric, isWhole));
+  const inOrder = [...unique.values()].toSorted((a, b) => compareNames(a.name, b.name));
+  return inOrder.slice(0, seriesMax).map((metric) => toSeries(metric, isWhole));
 }
 
 /** @param {readonly Series[]} series */

@@ -12,6 +12,7 @@
  * @property {readonly string[]} names Those that are to be shown; null in `patterns` shows whatever matches.
  * @property {readonly (string | undefined)[]} patterns One a request; undefined: every name.
  * @property {number} left How many are left out, at least, because there are too many.
+ * @property {number} silent How many are known to have nothing in the range.
  * @property {boolean} isWhole True: whatever the answers hold belongs to it.
  */
 import { patternsOf } from './name-patterns.js';
@@ -46,11 +47,18 @@ export function selectNames(state, found, range) {
     return !span || !range || (span.last >= range.from && span.first <= range.to);
   });
   const names = inRange.slice(0, seriesMax);
+  const silent = chosen.length - inRange.length;
   const left = inRange.length - names.length + (picked === null && !isOpen && found.more ? 1 : 0);
   if (picked === null && !isOpen && left === 0) {
-    return { names, patterns: chosen.length === 0 ? [] : [match === '' ? undefined : match], left, isWhole: true };
+    return {
+      names,
+      patterns: chosen.length === 0 ? [] : [match === '' ? undefined : match],
+      left,
+      silent,
+      isWhole: true,
+    };
   }
-  return { names, patterns: patternsOf(names), left, isWhole: false };
+  return { names, patterns: patternsOf(names), left, silent, isWhole: false };
 }
 
 /**

@@ -15,6 +15,7 @@ import { askForToken } from './token-dialog.js';
  * @property {number | null} roundTripMs
  * @property {string | null} version
  * @property {string | null} tls
+ * @property {boolean | null} pooler
  * @property {boolean | null} fsync
  * @property {number} queue
  * @property {{ ok: number, failed: number }} writes
@@ -156,9 +157,10 @@ function textsOfCopies({ state, queue, writes, repair: { behind, repaired, repai
 }
 
 /** @param {DatabaseStatus} database */
-function serverOf({ version, tls, fsync }) {
+function serverOf({ version, tls, pooler, fsync }) {
+  const way = pooler ? ', through a pooler' : '';
   const danger = fsync === false ? ', fsync is off: a power failure loses summaries' : '';
-  return version === null ? 'not known' : `PostgreSQL ${version}, TLS ${tls}${danger}`;
+  return version === null ? 'not known' : `PostgreSQL ${version}, TLS ${tls}${way}${danger}`;
 }
 
 /** @param {string | null} time @returns {string} `3 min ago` */

@@ -1,4 +1,4 @@
-import { createTimeFormat } from './format.js';
+import { createZoneClock } from './zone-clock.js';
 
 /** Seconds of what a relative time is told in. @type {Readonly<Record<string, number>>} */
 const unitSeconds = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 };
@@ -15,9 +15,17 @@ export function parseBound(text, now) {
   const [, amount, unit] = /^-(\d{1,9})([smhdw])$/.exec(text) ?? [];
   if (unit !== undefined) return now - Number(amount) * (unitSeconds[unit] ?? 0);
   if (/^\d{1,15}(\.\d+)?$/.test(text)) return Number(text);
-  const isInstant = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|UTC|[+-]\d\d(:?\d\d)?))$/i.test(text);
+  const isInstant =
+    isDay(text.slice(0, 10)) &&
+    /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|UTC|[+-]\d\d(:?\d\d)?))$/i.test(text);
   const parsed = isInstant ? Date.parse(text.replace(/ ?UTC$/i, 'Z').replace(' ', 'T')) : Number.NaN;
   return Number.isNaN(parsed) ? undefined : parsed / 1000;
+}
+
+/** Whether a date is in the calendar: browsers take 2026-02-30 for the second of March. @param {string} text */
+function isDay(text) {
+  const midnight = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(text);
 }
 
 /**
@@ -47,31 +55,10 @@ function inUtc(bound, timezone) {
   if (day === undefined) return bound;
   const clock = `${day}T${(time || '00:00').padEnd(8, ':00')}`;
   const local = parseBound(`${clock}Z`, 0) ?? -1;
-  const seconds = zone ? parseBound(clock + zone, 0) : instantOf(local, timezone);
+  const seconds = zone ? parseBound(clock + zone, 0) : createZoneClock(timezone).instantOf(local);
   // What is in no calendar, or too long ago, the service refuses.
   const isDate = local >= 0 && formatBound(local) === `${clock}Z`;
   return isDate && seconds !== undefined ? formatBound(seconds) : `${clock}${zone ?? 'Z'}`;
-}
-
-/**
- * The instant at which the clocks of a zone show a time. As calendars do (RFC 5545, 3.3.5): where they are set back they
- * show it twice, and the first is taken; who means the second types its offset. Where they are set forward they skip it, and
- * it is as long after the change as it says: 02:30 is then what they show as 03:30. A day of two midnights, or of none, begins
- * where that of the service does.
- *
- * @param {number} local What they show, as seconds from 1970 on as if there were no zones.
- * @param {string} timezone
- */
-function instantOf(local, timezone) {
-  // No clock is a day from UTC, so these are before and after any change that matters.
-  const [early, late] = [local - 86_400, local + 86_400].map((near) => local - aheadAt(near, timezone));
-  const found = [early, late].find((instant = 0) => instant + aheadAt(instant, timezone) === local);
-  return found ?? early ?? local;
-}
-
-/** How far the clocks of a zone are ahead of UTC, in seconds. @param {number} seconds An instant. @param {string} timezone */
-function aheadAt(seconds, timezone) {
-  return Date.parse(`${createTimeFormat(timezone).whole(seconds).replace(' ', 'T')}Z`) / 1000 - Math.floor(seconds);
 }
 
 /**
@@ -84,7 +71,7 @@ function aheadAt(seconds, timezone) {
 export function showBound(bound, timezone) {
   const seconds = /^\d{4}-/.test(bound) ? parseBound(bound, 0) : undefined;
   if (seconds === undefined || !Number.isInteger(seconds)) return bound;
-  const ahead = aheadAt(seconds, timezone);
+  const ahead = createZoneClock(timezone).ahead(seconds);
   // Long ago clocks were not set by whole minutes, which nobody could write as an offset.
   if (ahead === 0 || ahead % 60 !== 0) return formatBound(seconds);
   const offset = formatBound(Math.abs(ahead)).slice(11, 16);

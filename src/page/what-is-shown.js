@@ -17,7 +17,7 @@ import { formatBound } from './time-range.js';
  * @param {number} refreshMs 0: it stays as it is.
  */
 export function describeShown(shown, state, time, refreshMs) {
-  const { series, resolution, left, found, chosen, patternProblem } = shown;
+  const { series, resolution, left, found, patternProblem, chosen } = shown;
   const metrics = series.length === 1 ? '1 metric' : `${series.length} metrics`;
   const refreshed =
     refreshMs > 0 ? `read at ${time}, again every ${refreshMs / 1000} s` : `read at ${time}; the range is fixed`;
@@ -25,14 +25,14 @@ export function describeShown(shown, state, time, refreshMs) {
   // While a pattern is wrong, what matches it is not known, and nobody can say that there is more.
   const isMore = left > 0 && (patternProblem === '' || state.names !== null);
   const isCut = isMore && chosen >= seriesMax;
-  const silent = (state.names?.length ?? 0) - left - series.length;
+  const silent = state.names ? state.names.length - left - series.length : shown.silent + chosen - series.length;
   const notes = [
     isCut &&
       `Only the first ${seriesMax} metrics are shown: more lines cannot be told apart. Type more of the name, or pick some.`,
     isMore && !isCut && `Only some of what matches is shown: the list ends after ${found.names.length} names.`,
     series.length > 0 &&
       silent > 0 &&
-      `${silent} of the picked metrics ${silent === 1 ? 'has' : 'have'} nothing in this range.`,
+      `${silent} of the ${state.names ? 'picked ' : ''}metrics ${silent === 1 ? 'has' : 'have'} nothing in this range.`,
   ];
   return { summary, note: notes.filter(Boolean).join(' ') };
 }

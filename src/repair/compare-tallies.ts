@@ -71,6 +71,25 @@ export async function findWrongTallies(slice: Slice, copies: readonly Copy[]): P
 }
 
 /**
+ * Finds digests and roll-ups that tell of summaries, of hours in which no database holds any.
+ *
+ * @param slice Whole hours.
+ * @throws Failure when a database does not answer.
+ */
+export async function findTalliesOfNothing(slice: Slice, copies: readonly Copy[]): Promise<WrongTally[]> {
+  const text = `
+    select 'digest' as type, hour from (${kept.digest}) as digest where (count, hash) <> (0, '0')
+    union all select 'roll-up', hour from (${kept['roll-up']}) as rolled_up where (count, hash) <> (0, '0')`;
+  const found = await Promise.all(
+    copies.map(async ({ database }) => {
+      const { rows } = await database.query('repair', { text, values: [slice.from, slice.until] });
+      return rows.map(({ type, hour }): WrongTally => ({ type, hour, in: database.name }));
+    }),
+  );
+  return found.flat();
+}
+
+/**
  * Compares what was counted with the digests and roll-ups that the databases keep. What is written between the two looks
  * wrong, too.
  *

@@ -13,10 +13,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Failure, toFailure } from '../domain/failure.ts';
 import type { Span } from '../domain/store.ts';
-import type { Summary } from '../domain/summary.ts';
+import type { ArrivedSummary } from '../store/postgres-store.ts';
 import type { Copy, Slice } from './copy.ts';
 import { coverage, type KnownDeletions } from './coverage.ts';
-import { deleteAgain } from './deletions.ts';
 import { fingerprintsOf, isSameEverywhere, spanOf } from './fingerprints.ts';
 
 /** Some ten megabytes of them. What there is beyond is found at the next look. */
@@ -36,7 +35,7 @@ interface Group extends Span {
 export interface CopyMissingOptions {
   readonly copies: readonly Copy[];
   readonly namePattern: string | undefined;
-  /** What is covered by a deletion is not copied, and deleted again where it is. */
+  /** What is covered by a deletion is not copied. */
   readonly readDeletions: () => Promise<KnownDeletions>;
   readonly isDryRun: boolean;
   readonly signal: AbortSignal | undefined;
@@ -130,33 +129,38 @@ function* partsOf({ name, from, to, count }: Group): Generator<Span> {
 
 interface Lack {
   readonly copy: Copy;
-  readonly missing: readonly Summary[];
+  readonly missing: readonly ArrivedSummary[];
   /** The deletions that cover something it holds. */
   readonly covered: ReadonlySet<string>;
+  /** Those that cover nothing of what it lacks. */
+  readonly settled: readonly string[];
 }
 
 async function findMissing(spans: readonly Span[], { copies, readDeletions }: CopyMissingOptions): Promise<Lack[]> {
   const known = await readDeletions();
-  const held = await Promise.all(copies.map(async ({ store }) => (await store.selectSpans(spans)).summaries));
-  const coveredBy = coverage(known, await readDeletions());
-  const alive = copies.flatMap((copy, index) => held[index]?.filter((one) => coveredBy(copy, one) === undefined) ?? []);
-  const union = [...new Map(alive.map((summary) => [summary.id, summary])).values()];
+  const held = await Promise.all(copies.map(({ store }) => store.selectHeld(spans)));
+  const { coverOf, receiptOf, isAwaited, settledIn } = coverage(known, await readDeletions());
+  const alive = copies.flatMap((copy, index) =>
+    (held[index] ?? []).filter((one) => coverOf(copy, one) === undefined).map((one) => receiptOf(copy, one)),
+  );
+  // As it was received last.
+  const inOrder = alive.toSorted((a, b) => (a.receivedAtMs < b.receivedAtMs ? -1 : 1));
+  const union = [...new Map(inOrder.map((one) => [one.summary.id, one])).values()];
   return copies.map((copy, index) => {
-    const ids = new Set(held[index]?.map(({ id }) => id));
-    const covered = new Set(held[index]?.flatMap((summary) => coveredBy(copy, summary)?.id ?? []));
+    const ids = new Set(held[index]?.map(({ summary }) => summary.id));
+    const covered = new Set(held[index]?.flatMap((one) => coverOf(copy, one) ?? []));
     // What it is about to delete it gets when that is done.
-    const missing = union.filter((summary) => !ids.has(summary.id) && coveredBy(copy, summary) === undefined);
-    return { copy, missing, covered };
+    const missing = union.filter((one) => !ids.has(one.summary.id) && !isAwaited(copy, one));
+    return { copy, missing, covered, settled: settledIn(copy, missing) };
   });
 }
 
-/** Gives a database what it lacks, and has it delete what it should not hold. */
-async function mend({ copy, missing, covered }: Lack, failed: Set<string>, options: CopyMissingOptions): Promise<void> {
+/** Gives a database what it lacks. */
+async function mend({ copy, missing, settled }: Lack, failed: Set<string>, options: CopyMissingOptions): Promise<void> {
   const { name } = copy.database;
+  if (missing.length === 0) return;
   try {
-    await deleteAgain(copy, covered);
-    if (missing.length === 0) return;
-    await copy.store.write(missing);
+    await copy.store.copy(missing, settled);
     options.onCopied(name, missing.length);
   } catch (error) {
     const failure = toFailure(error);

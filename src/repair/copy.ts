@@ -1,16 +1,15 @@
 import { createBackOff } from '../database/back-off.ts';
 import type { Database } from '../database/database.ts';
 import type { Purpose } from '../database/pools.ts';
-import { toFailure } from '../domain/failure.ts';
-import type { Store } from '../domain/store.ts';
-import { createPostgresStore, type PostgresStoreOptions } from '../store/postgres-store.ts';
+import { isRefusalOfWrites, toFailure } from '../domain/failure.ts';
+import { createPostgresStore, type PostgresStore, type PostgresStoreOptions } from '../store/postgres-store.ts';
 
 /** One of the databases that are to hold the same summaries. */
 export interface Copy {
   /** Whatever the purpose, on the connections of repair; one of `write` that is refused says nothing about reads. */
   readonly database: Database;
   /** Reads and writes it as `repair`, past whatever serves requests. */
-  readonly store: Store;
+  readonly store: PostgresStore;
   /** Whether it can be asked now; it is left alone for a while after a failure. */
   isReadable(): boolean;
   /** Whether what it lacks can be written; then it can be asked as well. */
@@ -39,16 +38,20 @@ export function createCopy({ database, observe }: PostgresStoreOptions): Copy {
       if (purpose === 'write') writeBackOff.noteSuccess();
       return value;
     } catch (error) {
-      const { code } = toFailure(error);
-      if (purpose === 'write' && isRefusalOfWrites(code)) writeBackOff.noteFailure();
-      else if (!isMended(code)) backOff.noteFailure();
+      const failure = toFailure(error);
+      // From a database that takes no writes the others can still get what they lack.
+      const isOfWrites = failure.code === 'read_only' || isRefusalOfWrites(failure);
+      if (purpose === 'write' && isOfWrites) writeBackOff.noteFailure();
+      else if (!isMended(failure.code)) backOff.noteFailure();
       throw error;
     }
   };
   const asRepair: Database = {
     ...database,
     checkUsable: () => database.checkUsable('repair'),
-    query: (purpose, statement) => noting(purpose, database.query('repair', statement)),
+    // Weeks and names are made as for all other writes, and a lock on them says nothing about reads.
+    query: (purpose, statement) =>
+      purpose === 'define' ? database.query(purpose, statement) : noting(purpose, database.query('repair', statement)),
     async open(purpose, statement) {
       const cursor = await noting(purpose, database.open('repair', statement));
       return { read: (rowsMax) => noting(purpose, cursor.read(rowsMax)), close: cursor.close };
@@ -62,11 +65,6 @@ export function createCopy({ database, observe }: PostgresStoreOptions): Copy {
     isWritable: () => isIn('up') && writeBackOff.isOver(),
     noteSuccess: backOff.noteSuccess,
   };
-}
-
-/** From a database that takes no writes the others can still get what they lack. */
-function isRefusalOfWrites(code: string): boolean {
-  return ['read_only', 'disk_full', 'authentication', 'unknown'].includes(code);
 }
 
 /** What the store mends itself, or what is about single summaries. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
+import type { DeletionMemory } from '../database/deletion-memory.ts';
 import { toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import { createCopy } from './copy.ts';
@@ -11,6 +12,8 @@ const lookEveryMs = 3_000;
 
 export interface RepairForeverOptions {
   readonly databases: readonly Database[];
+  /** What this process has seen of deletions; its own when left out. */
+  readonly memory?: DeletionMemory;
   /** Undefined: kept for ever. */
   readonly retentionSeconds: number | undefined;
   /** Unix seconds. */

@@ -11,6 +11,7 @@
  *
  * Hours past the retention are left alone: a week that one database has dropped does not come back from another.
  */
+import { createDeletionMemory, type DeletionMemory } from '../database/deletion-memory.ts';
 import { type Failure, toFailure } from '../domain/failure.ts';
 import { aheadSecondsMax } from '../domain/instant.ts';
 import type { Observe } from '../domain/observation.ts';
@@ -35,6 +36,8 @@ const joinedSecondsMax = 6 * hourSeconds;
 
 export interface RepairOptions {
   readonly copies: readonly Copy[];
+  /** What this process has seen of deletions; its own when left out. */
+  readonly memory?: DeletionMemory;
   /** Undefined: kept for ever. */
   readonly retentionSeconds: number | undefined;
   /** Unix seconds. */
@@ -79,7 +82,7 @@ export interface Repair {
 
 /** A repair that has seen nothing yet: its first pass copies nothing, since nothing has stood for long. */
 export function createRepair(options: RepairOptions): Repair {
-  const { copies, observe } = options;
+  const { copies, memory = createDeletionMemory(), observe } = options;
   const isRetrying = !options.isDryRun;
   const dueSlices = createDueSlices({ restMs: options.restMs ?? defaultRestMs, isRetrying });
 
@@ -108,7 +111,7 @@ export function createRepair(options: RepairOptions): Repair {
     async pass(mayGoOn = async () => true) {
       const reachable = copies.filter((copy) => copy.isReadable());
       const onFailed = (database: string, failure: Failure) => observe({ type: 'repair_failed', database, failure });
-      if (!options.isDryRun) await syncDeletions(reachable, { mayGoOn, onFailed });
+      if (!options.isDryRun) await syncDeletions(reachable, { memory, mayGoOn, onFailed });
       const readable = reachable.filter((copy) => copy.isReadable());
       if (readable.length < 2) return { differing: 0, missing: {}, hasFailed: false, untried: [] };
       const differing = await findDifferingSlices(readable, rangeOf(options));

@@ -59,7 +59,7 @@ export async function ask<Value>(
 }
 
 /** Where those that can be reached answer that they cannot, to ask again would not help. */
-function failureOfAll(failures: readonly Failure[]): Failure {
+export function failureOfAll(failures: readonly Failure[]): Failure {
   const options = { cause: failures };
   if (failures.some(isGivenUpByServer)) {
     const message =
@@ -97,7 +97,7 @@ async function readFrom<Value>(
 }
 
 /** Settles as the promise does or, when the service stops before, rejects with a Failure `timeout`; the work goes on. */
-async function untilStopping<Value>(work: Promise<Value>, stopping: AbortSignal | undefined): Promise<Value> {
+export async function untilStopping<Value>(work: Promise<Value>, stopping: AbortSignal | undefined): Promise<Value> {
   if (!stopping) return work;
   const { promise: stopped, reject } = Promise.withResolvers<never>();
   const stop = () => reject(new Failure('timeout', 'had not answered when the service stopped'));
@@ -107,7 +107,7 @@ async function untilStopping<Value>(work: Promise<Value>, stopping: AbortSignal 
 }
 
 /** Failures that every database would repeat: the query is at fault. */
-function isAboutQuery({ code }: Failure): boolean {
+export function isAboutQuery({ code }: Failure): boolean {
   return code === 'invalid_pattern' || code === 'read_too_large';
 }
 

@@ -5,26 +5,45 @@
  * known of all of them; it is put together by name and reconciled, then the next pages are fetched. So what is in memory
  * at a time is a page or two of each database, however large the answer is.
  *
- * Up to the first page, which says who has answered, a database is asked for no longer than READ_TIMEOUT_MS in all, however often;
- * then so long for each further page, since it is the client who decides when that is fetched.
+ * The beginning of the answer is read before anything is said about it: `groupsHeldMin` groups or, of a smaller answer,
+ * all of it, unless that takes longer than `heldMsMax`. A database that fails until then is left out, as if it had not
+ * answered at all, and the read goes on with the others. What was already merged from it stays: its summaries are
+ * stored, even if no other database has them. A database that fails later was already said to contribute: then the whole answer fails rather than be
+ * silently less.
  *
- * A database that fails before the first page is out is left out, as if it had not answered at all. Later the answer has
- * already been said to hold its summaries: then the whole answer fails rather than be silently less.
+ * For its first page a database is asked for no longer than READ_TIMEOUT_MS in all, however often; then so long for each
+ * further page.
  */
 import { withTimeout } from '../database/with-timeout.ts';
 import { compareBytes } from '../domain/compare-bytes.ts';
 import { Failure, toFailure } from '../domain/failure.ts';
 import { type SeriesGroups, takePercentiles } from '../domain/series-groups.ts';
 import type { AggregateQuery, Aggregation, Store } from '../domain/store.ts';
-import { ask, completenessOf, type NamedStore, type RedundantReadsOptions, type Spent } from './ask.ts';
+import {
+  ask,
+  completenessOf,
+  failureOfAll,
+  isAboutQuery,
+  type NamedStore,
+  type RedundantReadsOptions,
+  type Spent,
+  untilStopping,
+} from './ask.ts';
 import { mergeRowsInto } from './merge-rows.ts';
 import { reconcileGroups } from './reconcile-groups.ts';
 import { unionById } from './union-by-id.ts';
+
+/** This is more text, in either format, than the HTTP service holds back: until there are so many, nothing has been sent. */
+const groupsHeldMin = 32_000;
+
+/** Routers such as Heroku's give up on a request after 30 s without a byte of its answer. */
+const heldMsMax = 20_000;
 
 /** What one database has given and is yet to give. */
 interface Source {
   readonly database: NamedStore;
   readonly pages: AsyncIterator<readonly SeriesGroups[]>;
+  readonly close: Aggregation['close'];
   atHand: readonly SeriesGroups[];
   isAtEnd: boolean;
 }
@@ -32,6 +51,18 @@ interface Source {
 interface Copy {
   readonly database: NamedStore;
   readonly series: SeriesGroups;
+}
+
+/** A read in progress. */
+interface Reading {
+  readonly query: AggregateQuery;
+  readonly options: RedundantReadsOptions;
+  /** Those that contribute. */
+  sources: readonly Source[];
+  /** Those that do not, and why. */
+  readonly failed: Map<string, Failure>;
+  /** Whether the caller knows who contributes: from then on none of them may fail. */
+  isSaid: boolean;
 }
 
 /** As `Store.aggregate` promises. */
@@ -44,17 +75,19 @@ export async function redundantAggregate(query: AggregateQuery, options: Redunda
   const open = async (store: Store) => {
     const opening = store.aggregate(query);
     opened.push(opening);
-    const pages = (await opening).pages[Symbol.asyncIterator]();
+    const aggregation = await opening;
+    const pages = aggregation.pages[Symbol.asyncIterator]();
     const { value, done } = await pages.next();
-    return { pages, atHand: done ? [] : value, isAtEnd: done === true };
+    return { pages, close: aggregation.close, atHand: done ? [] : value, isAtEnd: done === true };
   };
   try {
     const spent: Spent = new Map();
     const { given, failed } = await ask(options.databases, open, options, spent);
     const sources = given.map(({ database, value }) => ({ database, ...value }));
-    const first = await firstPage(sources, query, options, spent);
-    const pages = laterPages(first, query, options);
-    return { ...completenessOf(new Map([...failed, ...first.failed]), options), pages, close };
+    const reading: Reading = { query, options, sources, failed: new Map(failed), isSaid: false };
+    const held = await readBeginning(reading, spent);
+    reading.isSaid = true;
+    return { ...completenessOf(reading.failed, options), pages: allPages(held, reading), close };
   } catch (error) {
     await close();
     throw error;
@@ -73,66 +106,90 @@ function tellTooSlow(error: unknown, { stopping }: RedundantReadsOptions): never
   throw new Failure('read_too_slow', message, { cause: failure });
 }
 
-/** A page that all of its databases agree on, and who they are. */
-interface FirstPage {
-  readonly page: readonly SeriesGroups[];
-  readonly sources: readonly Source[];
-  readonly failed: ReadonlyMap<string, Failure>;
+function hasMore({ sources }: Reading): boolean {
+  return sources.some(({ atHand, isAtEnd }) => atHand.length > 0 || !isAtEnd);
 }
 
-async function firstPage(
-  opened: readonly Source[],
-  query: AggregateQuery,
-  options: RedundantReadsOptions,
-  spent: Spent,
-): Promise<FirstPage> {
-  let sources = opened;
-  let copies = takeAligned(sources);
-  const failed = new Map<string, Failure>();
-  for (;;) {
-    const { page, failed: failedNow } = await reconcilePage(copies, sources, query, options, spent);
-    if (failedNow.size === 0) return { page, sources, failed };
-    for (const [name, failure] of failedNow) failed.set(name, failure);
-    const answers = ({ database }: { readonly database: NamedStore }) => !failed.has(database.name);
-    [sources, copies] = [sources.filter(answers), copies.filter(answers)];
+/**
+ * Reads the pages that are held back until it is said who contributes.
+ *
+ * @param spent What the first page has cost so far.
+ */
+async function readBeginning(reading: Reading, spent: Spent): Promise<(readonly SeriesGroups[])[]> {
+  const begun = performance.now();
+  const pages = [await nextPage(reading, spent)];
+  let groups = countGroups(pages[0]);
+  while (groups < groupsHeldMin && hasMore(reading) && performance.now() - begun < heldMsMax) {
+    const page = await nextPage(reading);
+    groups += countGroups(page);
+    pages.push(page);
   }
+  return pages;
 }
 
-async function* laterPages(
-  { page: first, sources }: FirstPage,
-  query: AggregateQuery,
-  options: RedundantReadsOptions,
-): AsyncGenerator<readonly SeriesGroups[]> {
-  yield first;
-  while (sources.some(({ atHand, isAtEnd }) => atHand.length > 0 || !isAtEnd)) {
-    await fetchPages(sources, options);
-    const { page, failed } = await reconcilePage(takeAligned(sources), sources, query, options);
-    const [[name, failure] = []] = failed;
-    if (failure) throw new Failure('incomplete', `${name} failed in the middle of the answer`, { cause: failure });
+function countGroups(page: readonly SeriesGroups[] = []): number {
+  return page.reduce((sum, { buckets }) => sum + buckets.length, 0);
+}
+
+async function* allPages(held: (readonly SeriesGroups[])[], reading: Reading): AsyncGenerator<readonly SeriesGroups[]> {
+  // One by one, so that what has been taken is garbage.
+  for (let page = held.shift(); page !== undefined; page = held.shift()) if (page.length > 0) yield page;
+  while (hasMore(reading)) {
+    const page = await nextPage(reading);
     if (page.length > 0) yield page;
   }
 }
 
+/** The next page that all databases agree on. Fetches from those that have nothing at hand. */
+async function nextPage(reading: Reading, spent?: Spent): Promise<readonly SeriesGroups[]> {
+  await fetchPages(reading);
+  let copies = takeAligned(reading.sources);
+  for (;;) {
+    const { page, failed } = await reconcilePage(copies, reading, spent);
+    if (failed.size === 0) return page;
+    leaveOut(failed, reading);
+    copies = copies.filter(({ database }) => !failed.has(database.name));
+  }
+}
+
+/** @throws Failure when it was already said that they contribute, or when none is left. */
+function leaveOut(failed: ReadonlyMap<string, Failure>, reading: Reading): void {
+  const [[name, failure] = []] = failed;
+  if (failure === undefined) return;
+  if (reading.isSaid) throw new Failure('incomplete', `${name} failed in the middle of the answer`, { cause: failure });
+  for (const { database, close } of reading.sources) {
+    // Frees its connection now, not when the whole answer has been read.
+    if (failed.has(database.name)) close().catch(ignore);
+  }
+  for (const [database, reason] of failed) reading.failed.set(database, reason);
+  reading.sources = reading.sources.filter(({ database }) => !failed.has(database.name));
+  if (reading.sources.length === 0) throw failureOfAll([...reading.failed.values()]);
+}
+
 /** Fetches the next page of each source that has nothing at hand. */
-async function fetchPages(
-  sources: readonly Source[],
-  { readTimeoutMs, observe }: RedundantReadsOptions,
-): Promise<void> {
-  const empty = sources.filter(({ atHand, isAtEnd }) => atHand.length === 0 && !isAtEnd);
+async function fetchPages(reading: Reading): Promise<void> {
+  const { readTimeoutMs, stopping, observe } = reading.options;
+  const empty = reading.sources.filter(({ atHand, isAtEnd }) => atHand.length === 0 && !isAtEnd);
+  const failed = new Map<string, Failure>();
   await Promise.all(
     empty.map(async (source) => {
       try {
-        const { value, done } = await withTimeout(source.pages.next(), readTimeoutMs);
+        const next = source.pages.next();
+        // An answer that is being sent may go on until the service has stopped.
+        const waitsToTheEnd = reading.isSaid || stopping?.aborted;
+        const { value, done } = await withTimeout(waitsToTheEnd ? next : untilStopping(next, stopping), readTimeoutMs);
         source.isAtEnd = done === true;
         source.atHand = done ? [] : value;
       } catch (cause) {
         const { name } = source.database;
         const failure = toFailure(cause);
+        if (isAboutQuery(failure)) throw failure;
         observe({ type: 'read_failed', database: name, failure });
-        throw new Failure('incomplete', `${name} failed in the middle of the answer`, { cause: failure });
+        failed.set(name, failure);
       }
     }),
   );
+  leaveOut(failed, reading);
 }
 
 /** Takes what is known of every source: up to the least of the last names of those that have more to give. */
@@ -151,11 +208,9 @@ function takeAligned(sources: readonly Source[]): Copy[] {
 
 async function reconcilePage(
   copies: readonly Copy[],
-  sources: readonly Source[],
-  query: AggregateQuery,
-  options: RedundantReadsOptions,
+  { sources, query, options }: Reading,
   spent: Spent = new Map(),
-): Promise<Pick<FirstPage, 'page' | 'failed'>> {
+): Promise<{ readonly page: readonly SeriesGroups[]; readonly failed: ReadonlyMap<string, Failure> }> {
   const byName = Map.groupBy(copies, ({ series }) => series.name);
   const reconciled = [...byName]
     .toSorted(([a], [b]) => compareBytes(a, b))

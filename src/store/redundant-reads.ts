@@ -6,9 +6,10 @@ import { ask, completenessOf, type RedundantReadsOptions } from './ask.ts';
 import { redundantAggregate } from './redundant-aggregate.ts';
 import { unionById } from './union-by-id.ts';
 import { unionNames } from './union-names.ts';
+import { unionUnits } from './union-units.ts';
 
 /** What of a store reads. */
-export type RedundantReads = Pick<Store, 'select' | 'selectSpans' | 'aggregate' | 'names'>;
+export type RedundantReads = Pick<Store, 'select' | 'selectSpans' | 'aggregate' | 'names' | 'units'>;
 
 /** Creates the reading half of a redundant store; `redundant-store.ts` says what it promises. */
 export function createRedundantReads(options: RedundantReadsOptions): RedundantReads {
@@ -26,5 +27,6 @@ export function createRedundantReads(options: RedundantReadsOptions): RedundantR
       const found = given.map(({ value }) => value);
       return { ...completenessOf(failed, options), ...unionNames(found, query.limit) };
     },
+    units: (names) => unionUnits(names, options.databases),
   };
 }

@@ -77,10 +77,10 @@ export function createRedundantStore(options: RedundantStoreOptions): Store {
   };
 }
 
-/** Of the failures of a write, those about the summaries themselves: no database would take them at another time. */
+/** Of the failures of a write, those that name summaries which the database refuses: it would not take them at another time. */
 function refusedBy(cause: unknown): Failure[] {
   const failures = cause instanceof AggregateError ? cause.errors.map(toFailure) : [];
-  return failures.filter(({ code }) => code === 'data_refused');
+  return failures.filter(({ code, problems }) => code === 'data_refused' && problems.length > 0);
 }
 
 function refusedByAll(refused: readonly Failure[]): Failure {

@@ -80,7 +80,7 @@ describe('m2pg demo', () => {
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/401 .*unauthenticated/)]);
     for (const url of ['nonsense', `http://${secret}@host:99999`, `ftp://${secret}@host`, `${secret}@host`]) {
       const { code, stderr, stdout } = await runToEnd(['demo', url], []);
-      expect([code, stderr]).toEqual([1, expect.stringMatching(/^URL: expected one such as http/)]);
+      expect([code, stderr]).toEqual([2, expect.stringMatching(/^URL: expected one such as http/)]);
       expect(stderr + stdout).not.toContain(secret);
     }
   });

@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -116,7 +114,7 @@ describe('import', () => {
     const { code, stderr } = await runToEnd(['import', '-'], urls, { input });
     expect(code).toBe(1);
     expect(stderr).toMatch(/^line 2: is not JSON$/m);
-    expect(stderr).toMatch(/^line 4: bucket: is more than 10 years ago \(and 8 more\)$/m);
+    expect(stderr).toMatch(/^line 4: count: missing.* \(and 7 more\)$/m);
     expect(stderr).toMatch(/^line 5: bucket: missing; .*needs its bucket$/m);
     expect(stderr).toMatch(/^stored 2 summaries.*; refused 3 lines$/m);
     expect(await countIn(urls[0])).toBe(2);
@@ -181,8 +179,8 @@ describe('import', () => {
   test.each([
     ['no file', [], /expected one file, or - for the standard input, not 0/],
     ['two files', ['a', 'b'], /expected one file, or - for the standard input, not 2/],
-    ['a file that is not there', ['/nowhere.ndjson'], /ENOENT.*\/nowhere\.ndjson/],
-    ['an unknown option', ['--fast', '-'], /Unknown option '--fast'/],
+    ['a file that is not there', ['/nowhere.ndjson'], /nowhere\.ndjson cannot be read: ENOENT/],
+    ['an unknown option', ['--fast', '-'], /unknown option --fast/],
     ['an empty key', ['--key=', '-'], /--key: expected at least one character/],
   ])('of %s is an error', async (_, args, message) => {
     await expect(importFile(config, args)).rejects.toThrow(message);
@@ -227,7 +225,7 @@ describe('export', () => {
     [['--name', '(a)\\1'], /--name: .*back-references?/],
     [['--from', '20', '--to', '10'], /--from: is later than --to/],
     [['foo'], /unexpected argument foo/],
-    [['--resolution', 'hour'], /Unknown option '--resolution'/],
+    [['--resolution', 'hour'], /unknown option --resolution/],
   ])('%j is refused with what would be right', async (args, message) => {
     await expect(exportSummaries(config, args)).rejects.toThrow(message);
   });
@@ -254,28 +252,4 @@ describe('export', () => {
     const { stdout } = await runToEnd(['export'], [url], { env: { RETENTION: '7d' } });
     expect(parse(stdout).map(({ bucket }) => bucket)).toEqual([hourAgo]);
   });
-
-  test('ends quietly when nobody reads on', async () => {
-    const url = await freshDatabaseUrl();
-    await runToEnd(['import', '-'], [url], { input: linesOf(20_000).join('\n') });
-    const main = join(import.meta.dirname, '../../src/main.ts');
-    const env = { PATH: process.env.PATH, DATABASE_URLS: url.href };
-    const head = spawn('sh', ['-c', `"${process.execPath}" "${main}" export | head -n 1`], { env });
-    let errors = '';
-    head.stderr.on('data', (text) => {
-      errors += text;
-    });
-    let printed = '';
-    head.stdout.on('data', (text) => {
-      printed += text;
-    });
-    await once(head, 'close');
-    expect(parse(printed)).toHaveLength(1);
-    expect(errors).toMatch(/^(exported [\d,]+ summaries\n)?$/);
-  });
-});
-
-test.each(['import', 'export'])('%s --help needs no configuration', async (command) => {
-  const { code, stdout } = await runToEnd([command, '--help'], [], { env: { DATABASE_URLS: 'nonsense' } });
-  expect([code, stdout]).toEqual([0, expect.stringContaining(`usage: m2pg ${command}`)]);
 });

@@ -76,6 +76,21 @@ test('gives up a statement by its own clock where the server does not, and the c
   expect((await database.query('read', { text: 'select 1 as one' })).rows).toEqual([{ one: 1 }]);
 });
 
+test('tells a read that is refused memory on disk for that, and goes on by the same connection', async () => {
+  const url = await freshDatabaseUrl();
+  await runSql(url, `alter database ${nameOf(url)} set temp_file_limit = 0`);
+  url.searchParams.set('options', '-c work_mem=64kB');
+  const database = await freshDatabase({ url, poolSizeMax: 2 });
+  const before = await backendOf(database);
+  const text = 'select max(n) from (select n from generate_series(1, 100000) as n order by n desc offset 0) as sorted';
+  await expect(database.query('read', { text })).rejects.toMatchObject({
+    code: 'out_of_resources',
+    message: 'has reached a limit of its configuration, such as temp_file_limit',
+  });
+  expect(await backendOf(database)).toBe(before);
+  expect(database.status().state).toBe('up');
+});
+
 test('keeps connections for writes while reads take all of theirs', async () => {
   const database = await freshDatabase({ poolSizeMax: 2 });
   const reading = database.query('read', { text: 'select pg_sleep(4)' });
@@ -88,9 +103,10 @@ test('keeps connections for writes while reads take all of theirs', async () => 
 test('holds no more connections than it may, whatever is asked of it', async () => {
   const url = await freshDatabaseUrl();
   const database = await freshDatabase({ url, poolSizeMax: 4 });
+  const purposes = ['read', 'write', 'define'] as const;
   await Promise.all(
-    Array.from({ length: 40 }, (_, index) =>
-      database.query(index % 2 ? 'read' : 'write', { text: 'select pg_sleep(0.01)' }),
+    purposes.flatMap((purpose) =>
+      Array.from({ length: 20 }, () => database.query(purpose, { text: 'select pg_sleep(0.01)' })),
     ),
   );
   await eventually(async () => {
@@ -128,6 +144,7 @@ test('tells what it has found out about its server', async () => {
     roundTripMs: expect.any(Number),
     version: expect.stringMatching(/^\d+/),
     tls: 'off',
+    pooler: false,
     fsync: false,
   });
 });

@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 import { expect, inject, onTestFinished, test } from 'vitest';
 import { migrate } from '../../src/database/migrate.ts';
+import type { Observation } from '../../src/domain/observation.ts';
 import { createPostgresStore } from '../../src/store/postgres-store.ts';
 import { freshDatabase, freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
 import { summaryOf } from '../support/summaries.ts';
@@ -82,7 +83,7 @@ test('refuses a database that is not in UTF-8, and creates nothing in it', async
 test('refuses a database without a schema to create tables in', async () => {
   const url = await freshDatabaseUrl(empty);
   await runSql(url, 'drop schema public');
-  await expect(migrate(await connectTo(url))).rejects.toMatchObject({ code: 'unsupported_database' });
+  await expect(migrate(await connectTo(url))).rejects.toMatchObject({ code: 'database_missing' });
 });
 
 test('makes the trigram index where the extension may be created', async () => {
@@ -129,4 +130,43 @@ test('waits for no more than some seconds for a process that was lost in the mid
   const begun = performance.now();
   expect(await migrate(await connectTo(url))).toContain('0001_series_and_summaries');
   expect(performance.now() - begun).toBeLessThan(15_000);
+});
+
+/** Has every table that is created do something first, as an operator's event trigger may. */
+const whenCreating = (url: URL, statement: string) =>
+  runSql(
+    url,
+    `create function before_tables() returns event_trigger language plpgsql as $$begin ${statement}; end$$;
+     create event trigger before_tables on ddl_command_start when tag in ('CREATE TABLE') execute function before_tables()`,
+  );
+
+test.each([
+  ['58P01', 'damaged', 'lacks a file of its installation or of its data'],
+  ['53100', 'disk_full', 'has no room left on its disk'],
+  ['53200', 'out_of_resources', 'is out of memory'],
+  ['XX000', 'unknown', 'met an internal error'],
+])(
+  'tells an error %s in the first statements of a migration for what the server said',
+  async (errcode, code, words) => {
+    const url = await freshDatabaseUrl(empty);
+    await whenCreating(url, `raise exception 'said by the server' using errcode = '${errcode}'`);
+    const { lastFailure } = (await freshDatabase({ url })).status();
+    expect(lastFailure).toMatchObject({ code, message: words });
+    const raised = await migrate(await connectTo(url)).catch((error) => error);
+    expect(raised).toMatchObject({ code: errcode, message: 'said by the server' });
+  },
+);
+
+test('tells the end of its connection in the midst of a migration for that', async () => {
+  const url = await freshDatabaseUrl(empty);
+  await whenCreating(url, 'perform pg_sleep(60)');
+  const observations: Observation[] = [];
+  const starting = freshDatabase({ url, observe: (observation) => observations.push(observation) });
+  const text = `select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and wait_event = 'PgSleep'`;
+  await expect.poll(() => runSql(url, text), { timeout: 20_000 }).toHaveLength(1);
+  expect((await starting).status()).toMatchObject({ state: 'down', lastFailure: { code: 'unreachable' } });
+  expect(observations).toMatchObject([
+    { type: 'database_down', failure: { code: 'unreachable', cause: { code: '57P01' } } },
+  ]);
 });

@@ -30,17 +30,6 @@ test('on Heroku without a database it starts no servers of its own, whose disk w
   expect(existsSync(join(cwd, '.m2pg'))).toBe(false);
 });
 
-test.each([[['migrat']], [['gc', 'fast']]])(
-  '%j, which it does not know, is answered with what it knows',
-  async (args) => {
-    const program = runProgram(args);
-    expect(await program.exited()).toBe(1);
-    expect(program.output()).toBe(
-      'usage: m2pg [serve | migrate | gc | import | export | repair | verify | delete | demo]\n',
-    );
-  },
-);
-
 /** Everything that the service tells anybody. */
 async function allThatIsTold(service: Service): Promise<string> {
   const paths = ['/-/status', '/-/metrics', '/-/ready', '/openapi.json', '/metrics', '/metrics?name=(', '/none'];

@@ -91,6 +91,7 @@ describe('a service with tokens', () => {
         '/-/ready',
         '/docs',
         '/docs/:file',
+        '/docs/dark.css',
         '/docs/start.js',
         '/openapi.json',
         '/page/:file',

@@ -159,6 +159,7 @@ test.each([
   ['a summary', ['POST /metrics HTTP/1.1']],
   ['a log drain', ['POST /logs HTTP/1.1']],
   ['a log drain that calls itself one', ['POST /logs HTTP/1.1', ndjson]],
+  ['one that calls itself that and something else', ['POST /metrics HTTP/1.1', ndjson, 'Content-Type: text/plain']],
 ])('a body that is no bulk load must arrive in time: %s', async (_, headLines) => {
   const { port, memory } = await startServer({}, 500);
   const client = await connectRaw(port);

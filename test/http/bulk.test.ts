@@ -119,6 +119,61 @@ describe('a line that is refused', () => {
   });
 });
 
+describe('a long line', () => {
+  const long = (megabytes: number) => `{"name":"${'x'.repeat(megabytes * 1e6)}"}`;
+  const tooLong = { message: `is longer than ${lineBytesMax} bytes` };
+
+  test.each([
+    ['before', `${long(20)}\n${line('a')}`, [1]],
+    ['behind', `${line('a')}\n${long(20)}`, [2]],
+    ['behind, and ended', `${line('a')}\n${long(20)}\n`, [2]],
+    ['on both sides', `${long(20)}\n${line('a')}\n${long(40)}\n`, [1, 3]],
+    ['several in a row', `${`${long(20)}\n`.repeat(5)}${line('a')}`, [1, 2, 3, 4, 5]],
+  ])('%s a summary is refused with its number, and the summary is stored', async (_, body, lines) => {
+    const { status, answer, names } = await load(body);
+    expect([status, names]).toEqual([201, ['a']]);
+    expect(answer).toEqual({ stored: 1, refused: lines.length, errors: lines.map((at) => ({ line: at, ...tooLong })) });
+  });
+
+  test('that is alone is refused with its number', async () => {
+    const { status, answer } = await load(long(20));
+    expect([status, answer.errors]).toEqual([422, [{ line: 1, ...tooLong }]]);
+  });
+
+  test('that does not end is not read on, takes no memory, and leaves what came before it', async () => {
+    const { post, stored } = createTestApp();
+    const piece = Buffer.alloc(64 * 1_024, 'x');
+    let sent = 0;
+    const body = new ReadableStream({
+      pull(controller) {
+        controller.enqueue(sent === 0 ? Buffer.from(`${line('a')}\n`) : Buffer.from(piece));
+        sent += 1;
+      },
+    });
+    const before = process.memoryUsage().arrayBuffers;
+    const response = await post(body, ndjson);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(300_000_000);
+    expect(response.status).toBe(422);
+    expect(await response.json()).toMatchObject({
+      detail: expect.stringMatching(/^line 2 has not ended after \d+ bytes: it was not read on$/),
+      stored: 1,
+      storedThroughLine: 1,
+    });
+    expect(stored().map(({ name }) => name)).toEqual(['a']);
+    expect(sent * piece.length).toBeLessThan(1.1 * 1_024 ** 3);
+  });
+});
+
+test('summaries that are too old are refused, however many come first, and the others are stored', async () => {
+  const old = JSON.stringify({ ...validSummary, bucket: now - 100 * 86_400 });
+  const { status, answer, names } = await load(
+    `${`${old}\n`.repeat(120_000)}${line('a')}`,
+    {},
+    { retentionSeconds: 86_400 },
+  );
+  expect([status, answer.stored, answer.refused, names]).toEqual([201, 1, 120_000, ['a']]);
+});
+
 describe('gzip', () => {
   const many = Array.from({ length: 6_000 }, (_, index) => line(`${index}`)).join('\n');
 
@@ -181,11 +236,13 @@ test.each([
   ['blank', '\n'],
   ['broken', '{\n'],
   ['JSON and no summaries', '{}\n'],
-  ['one without an end', 'x'.repeat(20)],
+  ['long', `${'x'.repeat(200_000)}\n`],
 ])('some kilobytes of gzip that hold millions of lines that are %s are not read to their end', async (_, line) => {
   const { post, memory } = createTestApp();
   const begun = performance.now();
-  const response = await post(gzipSync(line.repeat(5_000_000)), { ...ndjson, 'Content-Encoding': 'gzip' });
+  const member = gzipSync(line.repeat(Math.ceil(10_000_000 / line.length)));
+  const body = Buffer.concat(Array.from({ length: 150 }, () => member));
+  const response = await post(body, { ...ndjson, 'Content-Encoding': 'gzip' });
   expect(response.status).toBe(422);
   expect(await response.json()).toMatchObject({ detail: expect.stringContaining('it was not read on'), stored: 0 });
   expect(performance.now() - begun).toBeLessThan(10_000);

@@ -56,15 +56,35 @@ const unfit: readonly (readonly [shape: string, request: string])[] = [
   ['headers of 100 KB', get('Host: a', `X: ${'a'.repeat(100_000)}`)],
   ['ten thousand headers', get('Host: a', ...new Array(10_000).fill('A: b'))],
   ['a target of 100 KB', rawRequest([`GET /metrics?name=${'a'.repeat(100_000)} HTTP/1.1`, 'Host: a'])],
-  ['a target that is no URL', rawRequest(['GET http://[/ HTTP/1.1', 'Host: a'])],
+  ['a target that is no URL', rawRequest(['GET http://[/ HTTP/1.1', 'Host: a']) + smuggled],
   ['a target of raw bytes', rawRequest(['GET \xff\xfe HTTP/1.1', 'Host: a'])],
-  ['no Host', get()],
-  ['a Host that is none', get('Host: a b')],
+  ['no Host', get() + smuggled],
+  ['two Hosts', get('Host: a', 'host: b') + smuggled],
+  ['the same Host twice', get('Host: a', 'Host: a') + smuggled],
+  ['two Hosts, in HTTP/1.0', rawRequest(['GET /-/healthy HTTP/1.0', 'Host: a', 'Host: b']) + smuggled],
+  ['a Host that is none', get('Host: a b') + smuggled],
+  ['a Host that is a path', get('Host: a/b')],
+  ['a Host with a user', get('Host: a@b')],
+  ['a Host with a port that is none', get('Host: a:b')],
+  ['a Host that is a list', get('Host: a, b')],
+  ['a Host that is none beside a whole URL', rawRequest(['GET http://a/-/healthy HTTP/1.1', 'Host: a b']) + smuggled],
+  ['no Host beside a whole URL', rawRequest(['GET http://a/-/healthy HTTP/1.1'])],
+  ['a space before the colon of Host', get('Host : a')],
+  ['a space before the colon of Content-Length', withBoth('Content-Length : 5', 'X: y')],
+  ['a space before the first header', get(' Host: a')],
+  ['the same Content-Length twice', withBoth('Content-Length: 5', 'Content-Length: 5')],
+  ['a list of Content-Lengths', withBoth('Content-Length: 5, 5', 'X: y')],
+  ['an empty Content-Length', withBoth('Content-Length:', 'X: y')],
+  ['another coding below chunked', withBoth('Transfer-Encoding: gzip, chunked', 'X: y')],
+  ['chunks in HTTP/1.0', withBoth('Transfer-Encoding: chunked', 'X: y').replace('HTTP/1.1', 'HTTP/1.0')],
+  ['a carriage return alone in a header', get('Host: a', 'X: a\rb')],
   ['an unknown method', rawRequest(['FOO / HTTP/1.1', 'Host: a'])],
   ['CONNECT', rawRequest(['CONNECT example.com:443 HTTP/1.1', 'Host: example.com:443'])],
   ['an expectation that nobody knows', post('{}', 'Expect: 200-maybe')],
   ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ['HTTP/3.0', rawRequest(['GET / HTTP/3.0', 'Host: a'])],
+  ['HTTP/2.0 in the clothes of HTTP/1.1', rawRequest(['GET /-/healthy HTTP/2.0', 'Host: a']) + smuggled],
+  ['HTTP/0.9', 'GET /-/healthy\r\n\r\n'],
   ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
   ['another protocol', 'EHLO example.com\r\n'],
 ];
@@ -85,6 +105,24 @@ describe('what is no request', () => {
       await expectHealthy();
     },
   );
+
+  test('is not whatever names its host in another way', async () => {
+    const { port } = await serve();
+    const fit = [
+      rawRequest(['GET /-/healthy HTTP/1.0']),
+      ...['a', 'A.example:8080', '127.0.0.1', '[::1]:80', 'a_b', ''].map((host) => get(`Host: ${host}`)),
+      rawRequest(['GET http://a.example/-/healthy HTTP/1.1', 'Host: b.example']),
+      get('Host: a', 'X-Host: b', 'hosts: c'),
+    ];
+    for (const request of fit) {
+      const client = await connectRaw(port);
+      client.socket.write(request);
+      expect([request, await client.receives(/healthy\n$/)]).toEqual([
+        request,
+        expect.stringMatching(/^HTTP\/1.1 200 /),
+      ]);
+    }
+  });
 
   test('after what is a request is answered after it', async () => {
     const { port, namesStored, expectHealthy } = await serve();

@@ -24,6 +24,7 @@ const status: Status = {
       roundTripMs: null,
       version: null,
       tls: null,
+      pooler: null,
       fsync: null,
       writes: { ok: 0, failed: 7 },
       queue: 3,

@@ -72,16 +72,26 @@ test('is cut off when a database fails in the middle, so that no client takes a 
   expect(service.close).toHaveBeenCalled();
 });
 
-test('is refused like any other when a database fails before anything was sent', async () => {
-  const service = serviceOf(3, 1);
-  expect((await service.get()).status).toBe(503);
-  expect(service.close).toHaveBeenCalled();
-});
+test.each(['json', 'csv'])(
+  'is refused like any other when a database fails before anything was sent, and nothing is said of an answer: %s',
+  async (format) => {
+    const service = serviceOf(3, 1);
+    const response = await service.get({ format });
+    expect(response.status).toBe(503);
+    expect(response.headers.get('Content-Type')).toBe('application/problem+json');
+    for (const header of ['M2pg-Complete', 'M2pg-Databases', 'Content-Disposition', 'Content-Encoding']) {
+      expect([header, response.headers.get(header)]).toEqual([header, null]);
+    }
+    expect(service.close).toHaveBeenCalled();
+  },
+);
 
 test('makes no more pages than the client takes, and none after it has left', async () => {
   const service = serviceOf(2_000);
   const leaving = new AbortController();
-  const response = await fetch(await listen(service), { signal: leaving.signal });
+  // Compressed, they would all be next to nothing.
+  const headers = { 'Accept-Encoding': 'identity' };
+  const response = await fetch(await listen(service), { headers, signal: leaving.signal });
   expect(response.status).toBe(200);
   await new Promise((resolve) => setTimeout(resolve, 300));
   const waiting = service.made.length;
@@ -120,6 +130,22 @@ describe('a client that does not take its answer', () => {
     expect(await closed()).toMatch(wholeAnswer);
     expect(performance.now() - begun).toBeGreaterThan(2_000);
   });
+});
+
+test('a client that takes megabytes at once, with pauses between them, gets all of an answer', async () => {
+  const timeoutMs = 1_000;
+  const url = await listen(serviceOf(60), timeoutMs);
+  const { socket, closed } = await connectRaw(Number(new URL(url).port));
+  let taken = 0;
+  socket.on('data', ({ length }) => {
+    taken += length;
+    if (taken < 6_000_000) return;
+    taken = 0;
+    socket.pause();
+    setTimeout(() => socket.resume(), 1.5 * timeoutMs);
+  });
+  socket.write(rawRequest(['GET /metrics HTTP/1.1', 'Host: a', 'Connection: close']));
+  expect(await closed()).toMatch(/\]\r\n0\r\n\r\n$/);
 });
 
 test('answers HEAD without making anything, and leaves nothing open', async () => {

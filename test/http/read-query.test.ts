@@ -33,10 +33,6 @@ describe('a parameter is accepted', () => {
     const [metric] = (await (await getHere({ resolution: 'm' })).json()) as { count: { bucket: number }[] }[];
     expect(metric?.count[0]?.bucket).toBe(Math.floor(now / 60) * 60);
   });
-
-  test('that is none of ours is ignored', async () => {
-    expect((await get({ format: 'json', _: '123' })).status).toBe(200);
-  });
 });
 
 describe('a parameter is refused, with what would be right', () => {
@@ -78,6 +74,28 @@ describe('a parameter is refused, with what would be right', () => {
     await get({ from: 'now', to: '-1h' });
     await get({ from: '-1d', resolution: 's' });
     expect(memory.calls.read).toBe(before);
+  });
+
+  test.each([
+    ['/metrics', 'until', 'name, from, to, resolution, timezone, perc, accuracy, partial, format'],
+    ['/metrics', 'Name', 'name, from, to, resolution, timezone, perc, accuracy, partial, format'],
+    ['/metrics', '__proto__', 'name, from, to, resolution, timezone, perc, accuracy, partial, format'],
+    ['/metrics', 'constructor', 'name, from, to, resolution, timezone, perc, accuracy, partial, format'],
+    ['/metrics/names', 'name', 'match, limit'],
+    ['/metrics/names', 'from', 'match, limit'],
+  ])('%s: %j is unknown, and those that are known are named', async (path, parameter, known) => {
+    const { app, memory: untouched } = createTestApp();
+    const response = await app.request(`${path}?${parameter}=now`);
+    expect(response.status).toBe(422);
+    expect((await problemOf(response)).errors).toEqual([
+      { path: parameter, message: `unknown parameter; known are ${known}` },
+    ]);
+    expect(untouched.calls.read).toBe(0);
+  });
+
+  test('each that is unknown, beside others that are wrong', async () => {
+    const response = await get({ from: 'x', until: 'now', step: '60' });
+    expect((await problemOf(response)).errors?.map(({ path }) => path).toSorted()).toEqual(['from', 'step', 'until']);
   });
 
   test('when it is given twice', async () => {

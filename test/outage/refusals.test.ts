@@ -128,3 +128,33 @@ test('a password that was changed is complained of once, tried seldom, and takes
   await runSql(serverUrl(), `alter role ${role} password 'first'`);
   await expectConverged(ground, answers);
 });
+
+test('a role that may not create tables is told of once, as an error, with what to run; until then the others serve', async () => {
+  const role = `role_${randomUUID().replaceAll('-', '')}`;
+  await runSql(serverUrl(), `create role ${role} login password 'first'`);
+  const urls = [await freshDatabaseUrl(), await freshDatabaseUrl({ isMigrated: false })] as const;
+  onTestFinished(async () => {
+    await runSql(urls[1], `drop owned by ${role} cascade`);
+    await runSql(serverUrl(), `drop role ${role}`);
+  });
+  const asRole = new URL(urls[1]);
+  [asRole.username, asRole.password] = [role, 'first'];
+  const service = await startService({ env: databaseUrls([urls[0], asRole]) });
+  expect(await statesOf(service)).toEqual(['up', 'down']);
+  const { all } = await expectUndisturbed(service, () => undefined, 500);
+  const complaints = service
+    .output()
+    .split('\n')
+    .filter((line) => /db2 is left out/.test(line));
+  expect(complaints).toHaveLength(1);
+  const grant = `GRANT USAGE, CREATE ON SCHEMA "public" TO "${role}"`;
+  const { level, msg, code, stack } = JSON.parse(complaints[0] ?? '');
+  expect({ level, code, stack }).toEqual({ level: 'error', code: 'permission_denied', stack: undefined });
+  expect(msg).toMatch(new RegExp(`as the owner of schema "public", run ${grant}$`));
+  expect(service.output()).not.toMatch(/ at \S+ \(/);
+  await runSql(urls[1], grant);
+  await untilEqual(
+    urls,
+    all.flatMap(({ ids }) => ids),
+  );
+});

@@ -71,7 +71,7 @@ test('a drag that leaves the plot selects up to its edge', async () => {
 });
 
 test('a finger that goes sideways reads and selects a range, one that goes down scrolls', async () => {
-  const context = { viewport: { width: 390, height: 700 }, hasTouch: true, isMobile: true };
+  const context = { viewport: { width: 390, height: 480 }, hasTouch: true, isMobile: true };
   const { page } = await browser.open(await service(), { path: '/?match=web&from=-40m&resolution=minute', context });
   await page.locator('.chart canvas').first().waitFor();
   await page.evaluate('scrollTo(0, 10_000)');

@@ -62,6 +62,7 @@ test('long names break nothing and text can be read, light and dark, on a phone 
     const context = { viewport: { width, height: 800 }, colorScheme };
     const open = async (path: string) => (await browser.open(await service(), { path, context })).page;
     const [charts, status] = [await open('/?match=de?lay|latency&layout=overlaid'), await open('/status')];
+    if (width < 700) await charts.getByText('Names, statistics, export').click();
     await charts.getByText('Share and export').click();
     await eventually(async () => expect(await charts.locator('.chart h3').allTextContents()).toEqual(['mean', 'p95']));
     await status.getByText('1 of 1 databases are up').waitFor();

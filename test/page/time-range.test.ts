@@ -6,6 +6,16 @@ import { formatBound, parseBound, parseRange, showBound } from '../../src/page/t
 
 const now = 1_355_202_750;
 
+test('a time near a change of the clocks has its offset, since it may come twice', () => {
+  const { precise } = createTimeFormat('Europe/Berlin');
+  const at = (text: string) => precise(Date.parse(text) / 1000);
+  expect([at('2026-10-25T00:30:00Z'), at('2026-10-25T01:30:00Z'), at('2026-10-26T01:30:00Z')]).toEqual([
+    '2026-10-25 02:30:00 +02:00',
+    '2026-10-25 02:30:00 +01:00',
+    '2026-10-26 02:30:00',
+  ]);
+});
+
 describe('a range that is typed', () => {
   test.each([
     ['-6h', '-6h', 'now'],
@@ -48,6 +58,17 @@ describe('a range that is typed', () => {
     ['Europe/Berlin', '2026-02-30 2026-13-01 05:00', '2026-02-30T00:00:00Z', '2026-13-01T05:00:00Z'],
   ])('in %s: %s', (zone, typed, from, to) => {
     expect(parseRange(typed, zone)).toEqual({ from, to });
+  });
+
+  test.each([
+    '2026-02-30T00:00:00Z',
+    '2026-02-29 05:00 UTC',
+    '2026-04-31T00:00:00Z',
+    '2026-13-01T05:00:00Z',
+    '2026-00-10T05:00:00Z',
+  ])('%s is in no calendar: the service is asked as it is typed, and refuses it', (bound) => {
+    expect(parseBound(bound, now)).toBeUndefined();
+    expect(parseTimeBound(bound, now)).toBeUndefined();
   });
 
   test('what the field shows is what the clocks of the zone show, and the same instant in any other', () => {

@@ -21,7 +21,7 @@ test('times without a zone are of the zone that is chosen, and what the page wri
   await range.fill(`${typed} to ${inIndia(end)}`);
   await range.press('Enter');
   const shows = async (from: number, to: number) => {
-    await eventually(() => expect(Number(reads.at(-1)?.get('to'))).toBe(to));
+    await eventually(() => expect(Number(reads.at(-1)?.get('to'))).toBeCloseTo(to - 0.001, 6));
     await page.locator('main[aria-busy=false]').waitFor();
     expect([stateOf().get('from'), stateOf().get('to')]).toEqual([inUtc(from), inUtc(to)]);
     expect(await range.inputValue()).toBe(`${inIndia(from)}+05:30 ${inIndia(to)}+05:30`);
@@ -31,7 +31,7 @@ test('times without a zone are of the zone that is chosen, and what the page wri
   expect((await range.boundingBox())?.width).toBeGreaterThan(350);
 
   await dragOverHalf(page);
-  await eventually(() => expect(Number(reads.at(-1)?.get('to'))).toBeLessThan(end));
+  await eventually(() => expect(Number(reads.at(-1)?.get('to'))).toBeLessThan(end - 60));
   const [from = 0, to = 0] = ['from', 'to'].map((bound) => Date.parse(stateOf().get(bound) ?? '') / 1000);
   expect([(from - end + 1_350) / 60, (to - end + 450) / 60].map(Math.round).map(Math.abs)).toEqual([0, 0]);
   await shows(from, to);

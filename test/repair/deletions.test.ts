@@ -4,44 +4,17 @@ import { v4, v7 } from 'uuid';
 import { expect, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
 import { rollUpOnce } from '../../src/database/roll-up.ts';
-import type { DeletionRequest } from '../../src/domain/deletion.ts';
-import type { Store } from '../../src/domain/store.ts';
 import type { Copy } from '../../src/repair/copy.ts';
-import { createDeleter, syncDeletions } from '../../src/repair/deletions.ts';
-import { verify } from '../../src/repair/verify.ts';
-import { createPostgresStore } from '../../src/store/postgres-store.ts';
-import { type Copies, prepareCopies, setReadOnly } from '../support/copies.ts';
+import { createDeleter } from '../../src/repair/deletions.ts';
+import { createPostgresStore, type PostgresStore } from '../../src/store/postgres-store.ts';
+import { prepareCopies, setReadOnly } from '../support/copies.ts';
+import { ageDeletions, deleteOn, everything, expectSound, namesIn, writeLate } from '../support/deleting.ts';
 import { runSql } from '../support/fresh-database.ts';
 import { bitsOf, minutes, monday, packAll } from '../support/packing.ts';
 import { eventually } from '../support/service-process.ts';
 import { summaryOf } from '../support/summaries.ts';
 
-const everything = { from: 0, to: 4e9 };
 const observe = () => undefined;
-const always = { mayGoOn: () => true, onFailed: observe };
-
-/** Deletes on some of the databases, as if the others were away. */
-function deleteOn(all: Copies, indices: readonly number[], request: DeletionRequest, deletedAt = Date.now() / 1000) {
-  const copies = all.copies.filter((_, index) => indices.includes(index));
-  return createDeleter({ copies, acks: 1, now: () => deletedAt }).delete(request);
-}
-
-const namesIn = async (url: URL) =>
-  (
-    await runSql(
-      url,
-      'select name, count(*)::int as count from summaries join series on series_id = series.id group by 1 order by 1',
-    )
-  ).map(({ name, count }) => `${name} ${count}`);
-
-/** Digests and roll-ups are what is stored, and databases agree. */
-async function expectSound(all: Copies): Promise<void> {
-  await rollUpOnce({ databases: all.databases, observe });
-  const range = { from: monday - 86_400, until: Math.ceil(Date.now() / 3_600_000 + 2) * 3_600 };
-  for await (const { findings } of verify({ copies: all.copies, namePattern: undefined, range, restMs: 20 })) {
-    expect(findings).toEqual([]);
-  }
-}
 
 test('takes away one name, or one part of its time, from all databases and from nothing else', async () => {
   const all = await prepareCopies(2);
@@ -87,6 +60,15 @@ test('nothing that is deleted is copied from a database that takes no writes, wh
   for (const url of [a, c]) expect(await namesIn(url)).toEqual(['a 3']);
   expect(await namesIn(b)).toEqual(['a 5']);
   expect(passes.at(-1)).toMatchObject({ hasFailed: true });
+  // Nor when the others have nothing to do about it any more.
+  await eventually(async () => {
+    for (const url of [a, c]) await ageDeletions(url);
+    await all.repair();
+    for (const url of [a, c]) expect(await runSql(url, 'select from deletions where settled_at is null')).toEqual([]);
+  });
+  await sleep(200);
+  await all.repair();
+  for (const url of [a, c]) expect(await namesIn(url)).toEqual(['a 3']);
 
   await setReadOnly(all, 1, false);
   await eventually(async () => {
@@ -135,14 +117,14 @@ test('a deletion that comes while summaries are being copied brings none of them
   // Deleted everywhere after they were read, and before they are written where they are missing.
   let isDeleted = false;
   const copies = all.copies.map((copy): Copy => {
-    const selectSpans: Store['selectSpans'] = async (spans) => {
-      const selection = await copy.store.selectSpans(spans);
-      if (isDeleted) return selection;
+    const selectHeld: PostgresStore['selectHeld'] = async (spans) => {
+      const held = await copy.store.selectHeld(spans);
+      if (isDeleted) return held;
       isDeleted = true;
       await deleteOn(all, [0, 1, 2], { name: 'a', ...everything });
-      return selection;
+      return held;
     };
-    return { ...copy, store: { ...copy.store, selectSpans } };
+    return { ...copy, store: { ...copy.store, selectHeld } };
   });
   await all.repair({ copies });
   expect(isDeleted).toBe(true);
@@ -162,19 +144,26 @@ test('what is sent for the same time afterwards is kept and repaired, with any k
   await expectSound(all);
 });
 
-test('what was on its way when it was deleted is deleted when it comes', async () => {
+test('what was received before a deletion and comes after it is not stored, however long after', async () => {
   const all = await prepareCopies(2);
-  const late = summaryOf({ name: 'a', bucket: monday });
+  const late = minutes(5);
+  await sleep(100);
   await deleteOn(all, [0, 1], { name: 'a', ...everything });
-  for (const { store } of all.copies) await store.write([late]);
-  await syncDeletions(all.copies, always);
-  for (const url of all.urls) expect(await namesIn(url)).toEqual([]);
-  // Long after, in one of them: as from a server that was frozen.
+  for (const copy of all.copies) await writeLate(copy, late, 5_000);
+  for (const url of all.urls) expect(await namesIn(url)).toEqual(['b 5']);
   for (const url of all.urls) await runSql(url, 'update deletions set settled_at = now()');
-  await all.copies[1]?.store.write([late]);
+  for (const copy of all.copies) await writeLate(copy, late, 60_000);
   await all.repair();
-  await syncDeletions(all.copies, always);
-  for (const url of all.urls) expect(await namesIn(url)).toEqual([]);
+  for (const url of all.urls) expect(await namesIn(url)).toEqual(['b 5']);
+});
+
+test('what was received before a deletion, and stored where that is not known, goes when it is', async () => {
+  const all = await prepareCopies(3);
+  const late = minutes(5);
+  await deleteOn(all, [0, 1], { name: 'a', ...everything });
+  await writeLate(all.copies[2], late, 5_000);
+  await all.repair();
+  for (const url of all.urls) expect(await namesIn(url)).toEqual(['b 5']);
 });
 
 test('is known to a database that was restored from before it, and to one that is new', async () => {
@@ -183,7 +172,7 @@ test('is known to a database that was restored from before it, and to one that i
   for (const { store } of all.copies.slice(0, 2)) await store.write(summaries);
   await deleteOn(all, [0, 1], { name: 'a', ...everything });
   await runSql(all.urls[1] as URL, 'delete from deletions');
-  await all.copies[1]?.store.write(summaries);
+  await writeLate(all.copies[1], summaries, 5_000);
   await all.repair();
   for (const url of all.urls) expect(await namesIn(url)).toEqual(['b 10']);
 });
@@ -206,13 +195,13 @@ test('is read by repair only when something is to be copied', async () => {
   await all.copies[1]?.store.write(summaries);
   await all.repair({ copies });
   expect(reads).toBeGreaterThan(0);
-  expect(await namesIn(all.urls[0] as URL)).toEqual(['b 10']);
+  expect(await namesIn(all.urls[0] as URL)).toEqual(['a 10', 'b 10']);
 });
 
 test('is refused when too few databases can note it', async () => {
   const all = await prepareCopies(2);
   await runSql(all.urls[1] as URL, 'drop table deletions');
-  const deleter = createDeleter({ copies: all.copies, acks: 2, now: () => Date.now() / 1000 });
+  const deleter = createDeleter({ copies: all.copies, acks: 2 });
   const refused = deleter.delete({ name: 'a', ...everything });
   await expect(refused).rejects.toMatchObject({
     code: 'too_few_copies',

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { rollUpOnce } from '../../src/database/roll-up.ts';
-import type { Store } from '../../src/domain/store.ts';
 import { repairForever } from '../../src/repair/repair-forever.ts';
+import type { PostgresStore } from '../../src/store/postgres-store.ts';
 import { type Copies, prepareCopies, setReadOnly } from '../support/copies.ts';
 import { runSql } from '../support/fresh-database.ts';
 import { bitsOf, day, minutes, monday, packAll, week } from '../support/packing.ts';
@@ -110,12 +110,12 @@ test('is at work for at most a third of the time, in transactions of at most 2,0
     return value;
   };
   const copies = all.copies.map(({ store, ...copy }) => {
-    const selectSpans: Store['selectSpans'] = (spans) => timed(() => store.selectSpans(spans));
-    const write: Store['write'] = (summaries) => {
+    const selectHeld: PostgresStore['selectHeld'] = (spans) => timed(() => store.selectHeld(spans));
+    const copyAll: PostgresStore['copy'] = (summaries, judged) => {
       sizes.push(summaries.length);
-      return timed(() => store.write(summaries));
+      return timed(() => store.copy(summaries, judged));
     };
-    return { ...copy, store: { ...store, selectSpans, write } };
+    return { ...copy, store: { ...store, selectHeld, copy: copyAll } };
   });
   await all.repair({ copies });
   await expectAllToHold(all, 20_000);

@@ -96,6 +96,39 @@ test('finds digests and roll-ups that are not what is stored', async () => {
   ]);
 });
 
+test('of decades without summaries reads digests and roll-ups only, and finds those that tell of any', async () => {
+  const all = await prepareEqual();
+  const old = [0, Date.UTC(1995, 4, 1) / 1000].map((bucket) => summaryOf({ name: 'a', bucket }));
+  for (const { store } of all.copies) await store.write(old);
+  await rollUpOnce({ databases: all.databases, observe: () => undefined });
+  const since1970 = { ...range, from: 0 };
+  const days: VerifiedDay[] = [];
+  for await (const day of verify({ copies: all.copies, namePattern: undefined, range: since1970, restMs: 20 }))
+    days.push(day);
+  expect(days.flatMap(({ hours, findings }) => [...hours.values(), ...findings])).toEqual([
+    [1, 1],
+    [1, 1],
+    [120, 120],
+    [120, 120],
+  ]);
+  expect(days.length).toBeLessThan(200);
+
+  const hour = Date.UTC(1980) / 1000;
+  await runSql(all.a, 'insert into digests (slice, summaries, hash) values (to_timestamp($1), 1, 2)', [hour]);
+  await runSql(all.b, 'update hourly_rollups set start = to_timestamp($1) where start = to_timestamp($2)', [
+    hour,
+    old[1]?.bucket,
+  ]);
+  const findings: Finding[] = [];
+  for await (const day of verify({ copies: all.copies, namePattern: undefined, range: since1970, restMs: 20 }))
+    findings.push(...day.findings);
+  expect(findings).toEqual([
+    { type: 'digest', hour, in: 'db1' },
+    { type: 'roll-up', hour, in: 'db2' },
+    { type: 'roll-up', hour: old[1]?.bucket, in: 'db2' },
+  ]);
+});
+
 test('tells nothing wrong of what is written meanwhile, into hours that are over', async () => {
   const all = await prepareEqual();
   const [lost] = all.summaries;

@@ -75,10 +75,21 @@ export function describeStoreContract(name: string, createStore: () => Promise<S
       const store = await createStore();
       const now = Math.floor(Date.now() / 1000);
       const summaries = Array.from({ length: 500 }, (_, index) =>
-        summaryOf({ name: `metric.${index % 50}`, bucket: now - index * 86_400 }),
+        summaryOf({ name: `metric.${index % 50}`, bucket: now - index * 21_600 }),
       );
       await store.write(summaries);
       expect((await store.select(everything)).summaries).toHaveLength(500);
+    });
+
+    test('tells the units of those series that have any', async () => {
+      const store = await createStore();
+      await store.write([
+        summaryOf({ name: 'a', units: 'ms' }),
+        summaryOf({ name: 'b' }),
+        summaryOf({ name: 'c', units: 'MB' }),
+      ]);
+      expect([...(await store.units(['a', 'b', 'd']))]).toEqual([['a', 'ms']]);
+      expect([...(await store.units([]))]).toEqual([]);
     });
 
     test('takes concurrent writes of the same new names', async () => {

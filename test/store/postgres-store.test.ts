@@ -6,6 +6,7 @@ import { createPostgresStore } from '../../src/store/postgres-store.ts';
 import { createRedundantStore } from '../../src/store/redundant-store.ts';
 import { freshDatabase, freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
 import { groupsOf } from '../support/group-obviously.ts';
+import { eventually } from '../support/service-process.ts';
 import { summaryOf } from '../support/summaries.ts';
 
 const ignore = () => undefined;
@@ -161,4 +162,30 @@ test('goes on where an operator has added a column, an index and a constraint, a
     namesMax: 10,
   });
   expect((await groupsOf(found)).map(({ summaries }) => summaries)).toEqual([1, 1, 1]);
+});
+
+test('of a week that an operator has taken away, refuses the write that needs it and no other', async () => {
+  const url = await freshDatabaseUrl();
+  const store = storeOf(await freshDatabase({ url }));
+  const [recent, old] = [summaryOf(), summaryOf({ bucket: summaryOf().bucket - 100 * 86_400 })];
+  await store.write([recent]);
+  await store.write([old]);
+  const [week] = await weeksOf(url);
+  await runSql(url, `alter table summaries detach partition ${week}`);
+  const writes = [store.write([summaryOf({ bucket: old.bucket })]), ...[1, 2, 3].map(() => store.write([summaryOf()]))];
+  const [refused, ...others] = await Promise.allSettled(writes);
+  expect(refused).toMatchObject({ status: 'rejected', reason: { code: 'partition_missing' } });
+  expect(others.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled']);
+});
+
+test('makes years of weeks one by one, so that who sends them again gets further', async () => {
+  const observations: Observation[] = [];
+  const database = await freshDatabase();
+  const observe = (observation: Observation) => void observations.push(observation);
+  const store = createPostgresStore({ database, observe, waitMs: 100 });
+  const years = Array.from({ length: 300 }, (_, week) => summaryOf({ bucket: summaryOf().bucket - week * 604_800 }));
+  await expect(store.write(years)).rejects.toMatchObject({ code: 'timeout' });
+  expect(partitionsCreated(observations).length).toBeGreaterThan(0);
+  await eventually(() => store.write(years));
+  expect(partitionsCreated(observations)).toHaveLength(300);
 });

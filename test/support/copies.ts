@@ -17,11 +17,19 @@ export interface Copies {
   repair(options?: Partial<RepairOptions>): Promise<Pass[]>;
 }
 
-/** Fresh databases named db1 … dbN. */
-export async function prepareCopies(count: number): Promise<Copies> {
+/**
+ * Fresh databases named db1 … dbN.
+ *
+ * @param change What an operator does to them before they are connected to.
+ */
+export async function prepareCopies(
+  count: number,
+  change: (urls: readonly URL[]) => Promise<unknown> = async () => undefined,
+): Promise<Copies> {
   const observations: Observation[] = [];
   const observe = (observation: Observation) => void observations.push(observation);
   const urls = await Promise.all(Array.from({ length: count }, () => freshDatabaseUrl()));
+  await change(urls);
   const databases = await Promise.all(
     urls.map((url, index) => freshDatabase({ url, name: `db${index + 1}`, observe })),
   );

@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { startEmbeddedServer } from '../../src/embedded/server.ts';
 import { runSql } from './fresh-database.ts';
 import { childrenOf, isRunning, killFamily, signalFamily, signalProcess } from './processes.ts';
@@ -18,8 +20,10 @@ export interface FragileServer {
   kill(): Promise<void>;
   /** A fast shutdown, as an operator does it: all connections are ended with 57P01. */
   stop(): Promise<void>;
-  /** Starts it again on its data. */
-  start(): Promise<void>;
+  /** Starts it again on its data, with other settings if any are named. */
+  start(settings?: Readonly<Record<string, string>>): Promise<void>;
+  /** Another server with a copy of its data, which follows it from now on. It is down for a moment meanwhile. */
+  createStandby(): Promise<FragileServer>;
   /** Stops the clock of all its processes: connections stay open, nothing answers. */
   freeze(): void;
   /** The same for the postmaster alone: open connections work, new ones are never greeted. */
@@ -36,19 +40,23 @@ export interface FragileServer {
 export interface FragileServerOptions {
   /** Where its data is to be; the folder for temporary files when left out. */
   readonly parent?: string;
+  /** The folder of the server, at rest, whose copy this one is to be. */
+  readonly copied?: string;
 }
 
 /** What is killed here are processes, not the machine: the page cache survives, and fsync would prove nothing. */
 const settings = { fsync: 'off', max_connections: '200' };
 
-export async function createFragileServer({ parent = tmpdir() }: FragileServerOptions = {}): Promise<FragileServer> {
+export async function createFragileServer(options: FragileServerOptions = {}): Promise<FragileServer> {
+  const { parent = tmpdir(), copied } = options;
   const folder = await mkdtemp(join(parent, 'm2pg-fragile-'));
+  if (copied !== undefined) await copyData(copied, folder);
   const logs = await mkdtemp(join(tmpdir(), 'm2pg-fragile-log-'));
   const logFile = join(logs, 'db.log');
   // Elsewhere: what a server says when its disk is full has no room there.
   await symlink(logFile, join(folder, 'db.log'));
   const port = String(await findStablePort());
-  const startOnPort = () => startEmbeddedServer(folder, 'db', { ...settings, port });
+  const startOnPort = (more = {}) => startEmbeddedServer(folder, 'db', { ...settings, ...more, port });
   let server = await startOnPort();
 
   const fragile: FragileServer = {
@@ -61,8 +69,22 @@ export async function createFragileServer({ parent = tmpdir() }: FragileServerOp
     },
     kill: () => killFamily(server.pid),
     stop: () => server.stop(),
-    async start() {
-      server = await startOnPort();
+    async start(more) {
+      server = await startOnPort(more);
+    },
+    async createStandby() {
+      await server.stop();
+      const data = join(folder, 'db');
+      const { hostname, port: portOfIt, username, password } = server.url;
+      const leader = `host=${hostname} port=${portOfIt} user=${username} password=${password}`;
+      await writeFile(join(data, 'standby.signal'), '');
+      await appendFile(join(data, 'postgresql.auto.conf'), `primary_conninfo = '${leader}'\n`);
+      try {
+        return await createFragileServer({ copied: folder });
+      } finally {
+        await rm(join(data, 'standby.signal'));
+        server = await startOnPort();
+      }
     },
     freeze: () => void signalFamily(server.pid, 'SIGSTOP'),
     freezePostmaster: () => void process.kill(server.pid, 'SIGSTOP'),
@@ -85,6 +107,11 @@ export async function createFragileServer({ parent = tmpdir() }: FragileServerOp
     },
   };
   return fragile;
+}
+
+/** What a server holds, and the password by which it is reached, with the owners that they have. */
+async function copyData(from: string, to: string): Promise<void> {
+  for (const name of ['db', 'password']) await promisify(execFile)('cp', ['-a', join(from, name), join(to, name)]);
 }
 
 /** Several at once, which takes as long as one. */

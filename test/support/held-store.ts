@@ -23,6 +23,7 @@ export function createHeldStore(): HeldStore {
     select: (query) => gate.promise.then(() => memory.select(query)),
     aggregate: (query) => gate.promise.then(() => memory.aggregate(query)),
     names: (query) => gate.promise.then(() => memory.names(query)),
+    units: (names) => gate.promise.then(() => memory.units(names)),
     async drain() {
       await Promise.allSettled(underWay);
     },

@@ -60,6 +60,14 @@ export function createMemoryStore(): MemoryStore {
       });
       return { ...complete, names: names.slice(0, limit), more: names.length > limit };
     },
+    async units(names) {
+      if (store.failure) throw store.failure;
+      const wanted = new Set(names);
+      const known = [...summaries.values()].flatMap(({ name, units }) =>
+        units !== undefined && wanted.has(name) ? [[name, units] as const] : [],
+      );
+      return new Map(known);
+    },
     async drain() {},
   };
   return store;

@@ -89,7 +89,7 @@ export async function packWhile(
 
 /** Packs everything that is rolled up. */
 export async function packAll(url: URL): Promise<void> {
-  const last = await packWhile(url, ['begun', 'copied', 'packed']);
+  const last = await packWhile(url, ['begun', 'copied', 'packed', 'folded']);
   if (last !== 'idle') throw new Error(`packing ended with ${last}`);
 }
 

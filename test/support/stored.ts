@@ -12,7 +12,7 @@ export const patientMs = equalWithinMs + 30_000;
 export const everySummary = `(
     select * from summaries
     union all select packed.* from series
-    cross join lateral packed_with_sketches(series.id, to_timestamp(0), to_timestamp(4e9)) as packed) as stored
+    cross join lateral packed_with_arrivals(series.id, to_timestamp(0), to_timestamp(4e9)) as packed) as stored
   join series on series.id = series_id`;
 
 /** The ids that a database holds, in order; one that is stored twice is there twice. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { prepareGround } from '../../torture/ground.ts';
 import { createRandom } from '../../torture/random.ts';
+import { settingsFor } from '../../torture/settings.ts';
 
 /** Processes whose working directory is in a folder, as that of a PostgreSQL server is in its data. */
 async function processesIn(folder: string): Promise<string[]> {
@@ -25,7 +26,11 @@ test('leaves nothing behind when a service does not start', { timeout: 60_000 },
   }, 50);
   onTestFinished(() => clearInterval(watch));
   // There is nothing to be run in this root.
-  const preparing = prepareGround({ root: join(folder, 'nothing'), writeAcks: 1, random: createRandom(1) });
+  const root = join(folder, 'nothing');
+  const preparing = prepareGround({
+    ...{ root, repository: root, settings: settingsFor(1, []), random: createRandom(1) },
+    ...{ hasOlder: false, hasClocks: false, areEqual: async () => true },
+  });
   await expect(preparing).rejects.toThrow('a service did not start');
   expect(most).toBeGreaterThanOrEqual(3);
   expect(await processesIn(folder)).toEqual([]);

@@ -11,19 +11,24 @@ export interface Line {
   readonly problem?: string;
 }
 
-const tooLong: Line = { text: undefined, problem: `is longer than ${lineBytesMax} bytes` };
-const notUtf8: Line = { text: undefined, problem: 'is not UTF-8' };
+/** Of a line that was not kept. */
+export const tooLong: Line = { text: undefined, problem: `is longer than ${lineBytesMax} bytes` };
 
-/** Makes lines of bytes that come in pieces. */
-export interface LineSplitter {
-  /** The lines that end in these bytes, without their ends. */
+/** Of a line that is no text. */
+export const notUtf8: Line = { text: undefined, problem: 'is not UTF-8' };
+
+/** Makes lines, or other parts that are read one by one, of bytes that come in pieces. */
+export interface Splitter {
+  /** What such a part is called. */
+  readonly unit: 'line' | 'element';
+  /** The parts that end in these bytes, without their ends. */
   push(bytes: Buffer): readonly Line[];
-  /** The line that was never ended, if there is one. */
+  /** The part that was never ended, if there is one. Throws the Failure of bytes that cannot end here. */
   end(): readonly Line[];
 }
 
 /** Creates a splitter that holds one line at most, and of one that is too long nothing. */
-export function createLineSplitter(): LineSplitter {
+export function createLineSplitter(): Splitter {
   let held: Buffer[] = [];
   let heldBytes = 0;
   let isTooLong = false;
@@ -43,6 +48,7 @@ export function createLineSplitter(): LineSplitter {
   };
 
   return {
+    unit: 'line',
     push(bytes) {
       const end = bytes.lastIndexOf(newline);
       if (end === -1) {

@@ -11,8 +11,9 @@ import { Failure, toFailure } from '../../domain/failure.ts';
 import type { Store } from '../../domain/store.ts';
 import type { Content, Summary } from '../../domain/summary.ts';
 import { type BulkProgress, createBulkWriter } from './bulk-writer.ts';
-import { createLineSplitter, type Line } from './line-splitter.ts';
+import { createLineSplitter, type Line, type Splitter } from './line-splitter.ts';
 import { parseSummary, type ReceiveOptions } from './metrics.ts';
+import type { SummarySchemas } from './summary-schema.ts';
 
 /** A transaction of a few milliseconds; larger ones gain nothing more. */
 const batchMax = 5_000;
@@ -24,10 +25,13 @@ const pieceBytes = 64 * 1_024;
 const tickMs = 1_000;
 
 /** A few kilobytes of gzip hold many millions of lines that are nothing, and would keep everybody else waiting. */
-const wastedMax = 100_000;
+const wastedLinesMax = 100_000;
 
-/** And a line without end could go on for as long as its sender likes: in so many bytes there must be a summary. */
-const barrenBytesMax = 16 * 1_024 * 1_024;
+/**
+ * And a line without end could go on for as long as its sender likes. Of so much the most is the work of decompressing it, some
+ * seconds, since a line that is too long is passed over; it is far more than a load of summaries has in lines that are refused.
+ */
+const wastedBytesMax = 1_024 * 1_024 * 1_024;
 
 /** Enough to see what is wrong with a file. */
 const refusalsListedMax = 100;
@@ -36,10 +40,14 @@ export interface NdjsonOptions extends ReceiveOptions {
   readonly store: Store;
   /** The id of a summary; `item` is what its line holds. */
   readonly idOf: (content: Content, position: number, item: unknown) => string;
+  /** The schemas for an item, where they differ; else `schemas`. */
+  readonly schemasOf?: (item: unknown) => SummarySchemas;
   /** Its ids come from what is in it, so that the same load can be repeated. */
   readonly isRepeatable: boolean;
   /** Undefined: the source may be silent for as long as it likes. */
   readonly idleTimeoutMs?: number;
+  /** Cuts the bytes into summaries; one that makes lines when left out. */
+  readonly splitter?: Splitter;
   /** Ends the load, for the reason of the abort, which is a Failure. */
   readonly signal?: AbortSignal;
   /** Is told how far the load is, once a batch. */
@@ -91,6 +99,8 @@ export async function receiveNdjson(bytes: AsyncIterable<Uint8Array>, options: N
   } catch (error) {
     failure = toFailure(error);
   }
+  // What came whole before a source turned out to be broken. When that cannot be stored, the writer tells below.
+  if (failure && isOfContent(failure)) await handOver().catch(() => undefined);
   await writer.finish();
   try {
     writer.check();
@@ -100,19 +110,31 @@ export async function receiveNdjson(bytes: AsyncIterable<Uint8Array>, options: N
   return { ...writer.progress(), ...lines.refused(), failure };
 }
 
+/** Failures of what is read, not of who stores it: it would fail again. What was read before is as good as ever. */
+export function isOfContent({ code }: Failure): boolean {
+  return code === 'malformed_body' || code === 'invalid_request';
+}
+
 /** Makes summaries of lines, and keeps count of those that are refused. */
-function createLineReader({ idOf, isRepeatable, ...options }: NdjsonOptions) {
-  const splitter = createLineSplitter();
+function createLineReader({ idOf, isRepeatable, splitter = createLineSplitter(), ...options }: NdjsonOptions) {
   const refusals: Refusal[] = [];
+  const waste = createWasteLimit(splitter.unit);
   let refused = 0;
-  let taken = 0;
-  let barrenBytes = 0;
   let lastLine = 0;
   let batch: Summary[] = [];
 
   const refuse = (message: string, path = '') => {
     refused += 1;
     if (refused <= refusalsListedMax) refusals.push({ line: lastLine, ...(path !== '' && { path }), message });
+  };
+  const readItem = (item: unknown, text: string) => {
+    const { schemas, schemasOf = () => schemas, now } = options;
+    const { content, found } = parseSummary(item, { schemas: schemasOf(item), now }, isRepeatable);
+    if (content) batch.push(Object.freeze({ id: idOf(content, lastLine - 1, item), ...content }));
+    // One whose only fault is its time is a summary all the same: a file may begin with years that are not kept any more.
+    if (found.every(({ path }) => path === 'bucket')) waste.noteSummary(text);
+    const [first, ...more] = found;
+    if (first) refuse(more.length > 0 ? `${first.message} (and ${more.length} more)` : first.message, first.path);
   };
   const readText = (text: string) => {
     // Not left to the parser, which takes a hundred times as long to say no.
@@ -124,14 +146,7 @@ function createLineReader({ idOf, isRepeatable, ...options }: NdjsonOptions) {
       refuse(refused < refusalsListedMax ? describeNonJson(text) : '');
       return;
     }
-    const { content, found } = parseSummary(item, options, isRepeatable);
-    if (content) {
-      batch.push(Object.freeze({ id: idOf(content, lastLine - 1, item), ...content }));
-      taken += 1;
-      barrenBytes = 0;
-    }
-    const [first, ...more] = found;
-    if (first) refuse(more.length > 0 ? `${first.message} (and ${more.length} more)` : first.message, first.path);
+    readItem(item, text);
   };
   const read = (lines: readonly Line[]) => {
     for (const { text, problem } of lines) {
@@ -140,23 +155,13 @@ function createLineReader({ idOf, isRepeatable, ...options }: NdjsonOptions) {
       // A byte order mark, as Windows begins its files.
       else readText(lastLine === 1 && text.startsWith('\uFEFF') ? text.slice(1) : text);
     }
-    const wasted = lastLine - taken;
-    if (wasted > wastedMax && wasted > taken) {
-      const message = `of ${lastLine} lines, ${taken} were summaries and the others blank or refused: it was not read on`;
-      throw new Failure('invalid_request', message);
-    }
+    waste.check(lastLine);
   };
 
   return {
     push(bytes: Buffer) {
-      barrenBytes += bytes.length;
+      waste.noteBytes(bytes.length);
       read(splitter.push(bytes));
-      if (barrenBytes > barrenBytesMax) {
-        throw new Failure(
-          'invalid_request',
-          `of the last ${barrenBytes} bytes none were a summary: it was not read on`,
-        );
-      }
     },
     end: () => read(splitter.end()),
     isFull: () => batch.length >= batchMax,
@@ -167,6 +172,43 @@ function createLineReader({ idOf, isRepeatable, ...options }: NdjsonOptions) {
     },
     lastLine: () => lastLine,
     refused: () => ({ refused, refusals }),
+  };
+}
+
+/** Ends a load that is mostly no summaries, once it is large. A line that is too long is one line, and its neighbours are taken. */
+function createWasteLimit(unit: Splitter['unit']) {
+  const read = { lines: 0, bytes: 0 };
+  const summaries = { lines: 0, bytes: 0 };
+  /** Since the last line ended. */
+  let openBytes = 0;
+  const isOver = (key: 'lines' | 'bytes', max: number) => {
+    const wasted = read[key] - summaries[key];
+    return wasted > max && wasted > summaries[key];
+  };
+  const problem = (): string | undefined => {
+    if (isOver('lines', wastedLinesMax)) {
+      return `of ${read.lines} ${unit}s, ${summaries.lines} were summaries and the others blank or refused`;
+    }
+    if (!isOver('bytes', wastedBytesMax)) return undefined;
+    if (openBytes > wastedBytesMax / 2) return `${unit} ${read.lines + 1} has not ended after ${openBytes} bytes`;
+    return `of ${read.bytes} bytes, ${summaries.bytes} were summaries and the others in ${unit}s that are refused`;
+  };
+  return {
+    noteBytes(bytes: number) {
+      read.bytes += bytes;
+      openBytes += bytes;
+    },
+    noteSummary(text: string) {
+      summaries.lines += 1;
+      summaries.bytes += text.length;
+    },
+    /** @throws Failure that says what there was instead. */
+    check(lines: number) {
+      if (lines > read.lines) openBytes = 0;
+      read.lines = lines;
+      const found = problem();
+      if (found) throw new Failure('invalid_request', `${found}: it was not read on`);
+    },
   };
 }
 

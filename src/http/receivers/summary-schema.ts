@@ -1,21 +1,24 @@
 import { z } from '@hono/zod-openapi';
-import { aheadSecondsMax, instantSpellings, millisecondsHint, parseInstant } from '../../domain/instant.ts';
+import { instantSpellings, millisecondsHint, parseInstant } from '../../domain/instant.ts';
 import { binsOf, sketchOf } from '../../domain/sketch.ts';
 import { fitSketch, type SentSketch } from '../../domain/sketch-fit.ts';
 import { type SketchFromProto, sketchFromProto, sketchToProto } from '../../domain/sketch-proto.ts';
-import { type Content, isUnits, statisticNames, unitsBytesMax } from '../../domain/summary.ts';
+import {
+  type Content,
+  isUnits,
+  nameBytesMax,
+  nameProblem,
+  statisticNames,
+  storedNameProblem,
+  unitsBytesMax,
+} from '../../domain/summary.ts';
+import { type TimeLimits, timeProblem } from '../../domain/taken-times.ts';
 
 /** Beyond it, sums of a few values leave the range of double precision and the read would fail. */
 const magnitudeMax = 1e300;
 
 /** Beyond it, whole numbers are no longer exact. */
 const countMax = 2 ** 53;
-
-/** The size of a key of the dictionary's index is bounded; names this long are mistakes. */
-const nameBytesMax = 255;
-
-/** Older data is a mistake of a clock or a unit; every week that holds any is a partition. */
-const ageSecondsMax = 10 * 365.25 * 86_400;
 
 const expected = 'expected a finite number';
 
@@ -37,26 +40,27 @@ const statistic = z
   .min(-magnitudeMax, { error: `magnitude must be at most ${magnitudeMax}` })
   .max(magnitudeMax, { error: `magnitude must be at most ${magnitudeMax}` });
 
-/** What is wrong with the name of a metric, or undefined. */
-export function nameProblem(name: string): string | undefined {
-  if (name === '' || Buffer.byteLength(name) > nameBytesMax) return `expected 1 to ${nameBytesMax} bytes of UTF-8`;
-  if (!name.isWellFormed()) return 'must be well-formed Unicode, without lone surrogates';
-  return /\p{Cc}/u.test(name) ? 'must not hold control characters' : undefined;
+/** A string that is checked as a name. */
+function nameSchema(problemOf: (name: string) => string | undefined) {
+  return z
+    .string({ error: (issue) => (issue.input === undefined ? 'missing; expected a string' : 'expected a string') })
+    .superRefine((text, context) => {
+      const problem = problemOf(text);
+      if (problem) context.addIssue({ code: 'custom', message: problem });
+    });
 }
 
 /** The name of a metric, as it is accepted. */
-export const metricName = z
-  .string({ error: (issue) => (issue.input === undefined ? 'missing; expected a string' : 'expected a string') })
-  .superRefine((text, context) => {
-    const problem = nameProblem(text);
-    if (problem) context.addIssue({ code: 'custom', message: problem });
-  })
-  .openapi({
-    example: 'foo.web.requests',
-    description: 'Metric name, 1–255 bytes of UTF-8, no control characters.',
-    minLength: 1,
-    maxLength: nameBytesMax,
-  });
+export const metricName = nameSchema(nameProblem).openapi({
+  example: 'foo.web.requests',
+  description:
+    'Metric name, 1–255 bytes of UTF-8, no control characters, line separators or characters that change the direction of writing.',
+  minLength: 1,
+  maxLength: nameBytesMax,
+});
+
+/** The name of a metric that may be stored already, accepted by any version. */
+export const storedName = nameSchema(storedNameProblem).openapi({ minLength: 1, maxLength: nameBytesMax });
 
 /** Undefined: the schema is to decide. */
 function withMore(content: Content, sketch: unknown, units: unknown): Content | undefined {
@@ -76,7 +80,7 @@ function readSketchField(text: string): SketchFromProto {
 const units = z
   .string({ error: 'expected a string such as "ms"' })
   .refine((text) => text === '' || isUnits(text), {
-    error: `expected 1 to ${unitsBytesMax} bytes of UTF-8 without control characters`,
+    error: `expected 1 to ${unitsBytesMax} bytes of UTF-8 without control characters or characters that change the direction of writing`,
   })
   .nullable()
   .openapi({
@@ -145,24 +149,14 @@ function toContent({ sketch: sent, units: known, ...statistics }: Sent, context:
   return { ...statistics, ...fitted, ...(known && { units: known }) };
 }
 
-export interface SummarySchemaOptions {
+export interface SummarySchemaOptions extends TimeLimits {
   /** Unix seconds. */
   readonly now: () => number;
-  /** Undefined: kept for ever. */
-  readonly retentionSeconds: number | undefined;
 }
 
 /** The schemas of what `POST /metrics` takes. They validate it, and the OpenAPI document is generated from them. */
-export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOptions) {
-  const problemOf = (bucket: number): string | undefined => {
-    const ageSeconds = now() - bucket;
-    if (ageSeconds < -aheadSecondsMax) return 'is more than 1 hour ahead';
-    if (ageSeconds > ageSecondsMax) return 'is more than 10 years ago';
-    if (retentionSeconds !== undefined && ageSeconds > retentionSeconds) {
-      return `is older than RETENTION keeps (${retentionSeconds / 86_400} days)`;
-    }
-    return undefined;
-  };
+export function createSummarySchemas({ now, ...limits }: SummarySchemaOptions) {
+  const problemOf = (bucket: number) => timeProblem(bucket, now(), limits);
 
   const bucket = z
     .union([z.number(), z.string()], {
@@ -177,7 +171,7 @@ export function createSummarySchemas({ now, retentionSeconds }: SummarySchemaOpt
       return z.NEVER;
     })
     .openapi({
-      description: `Start of the period, as ${instantSpellings}. Not before 10 years ago, not over 1 hour ahead.`,
+      description: `Start of the period, as ${instantSpellings}. Not before 1970, nor older than AGE_MAX and RETENTION where those are set, nor over 1 hour ahead.`,
       example: Math.floor(now() / 60) * 60,
     });
 

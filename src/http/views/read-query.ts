@@ -55,6 +55,14 @@ export function createTimeBound(now: () => number, spelling: () => string) {
     });
 }
 
+/** A query with these parameters and no others. Ignoring an unknown one would answer another question than was asked. */
+export function onlyThese<Shape extends z.ZodRawShape>(shape: Shape) {
+  const known = Object.keys(shape).join(', ');
+  const error = ({ code }: { readonly code: string }) =>
+    code === 'unrecognized_keys' ? `unknown parameter; known are ${known}` : undefined;
+  return z.strictObject(shape, { error });
+}
+
 /** A parameter that is matched against names. @param meaning What the OpenAPI document adds about it. */
 export function createNamePattern(parameter: string, meaning: string) {
   return z

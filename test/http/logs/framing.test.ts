@@ -41,6 +41,11 @@ describe('the frames of a drain', () => {
     expect(messagesOf(counted(`${head} ID47 ${rest}`))).toEqual([message]);
   });
 
+  test.each(['', '\n', '\r\n', ' \n', ' -\n', ' - \n'])('may have an empty message: %j', (rest) => {
+    expect(messagesOf(counted(`${head} -${rest}`))).toEqual(['']);
+    expect(messagesOf(`${head} -${rest}`)).toEqual(['']);
+  });
+
   test('tell their time and process', () => {
     const [line] = linesOf(Buffer.from(logplexFrame('x', { procid: 'router', time: 'whenever' })));
     expect(line).toMatchObject({ time: 'whenever', procid: 'router' });
@@ -60,7 +65,7 @@ describe('the frames of a drain', () => {
     const good = logplexFrame('a=1');
     expect(messagesOf(`${good}9999 <174>1 x\n${good}${good}`)).toEqual([
       'a=1',
-      expect.stringMatching(/^! ends after/),
+      '! has a wrong length: no frame ends after 9999 octets',
       'a=1',
       'a=1',
     ]);
@@ -71,8 +76,59 @@ describe('the frames of a drain', () => {
       '! has no header of syslog',
       'a=1',
     ]);
-    // A length that is too short leaves a rest.
-    expect(messagesOf(`${good.replace(/^\d+/, (length) => String(Number(length) - 2))}${good}`)).toHaveLength(3);
+  });
+
+  /** A frame as a sender would send it whose length is wrong by so much. */
+  const wrong = (frame: string, by: number) => frame.replace(/^\d+/, (length) => String(Number(length) + by));
+
+  test.each<[string, string, number]>([
+    ['one octet short', counted(`${head} - - measure#a=1234`), -1],
+    ['two octets short', counted(`${head} - - measure#a=1234`), -2],
+    ['three octets short, before a newline', counted(`${head} - - measure#a=1234\n`), -3],
+    ['in characters, not octets', counted(`${head} - - measure#ä=1234\n`), -2],
+    ['one octet too long', counted(`${head} - - measure#a=1234`), 1],
+    ['one octet too long, after a newline', counted(`${head} - - measure#a=1234\n`), 1],
+    ['120 octets too long', counted(`${head} - - measure#a=1234\n`), 120],
+    ['as long as a neighbour too long', counted(`${head} - - a=1\n`), counted(`${head} - - a=1\n`).length],
+    ['longer than the body', counted(`${head} - - measure#a=1234\n`), 9_999],
+  ])('with a length that is %s cost no neighbour, and no value is cut', (_, frame, by) => {
+    const good = counted(`${head} - - a=1${frame.endsWith('\n') ? '\n' : ''}`);
+    const found = messagesOf(`${good}${wrong(frame, by)}${good.repeat(6)}`);
+    expect(found).toEqual(['a=1', expect.stringMatching(/^! has a wrong length/), ...Array(6).fill('a=1')]);
+  });
+
+  test('are found whatever one of their lengths is, and none is changed', () => {
+    const messages = fc.array(
+      fc.oneof(
+        fc.nat(99_999).map((value) => `measure#a=${value}`),
+        fc.string({ unit: 'grapheme', maxLength: 12 }).map((text) => `ü ${text.replaceAll(/[\p{Cc}\d<]/gu, '')}`),
+      ),
+      { minLength: 1, maxLength: 8 },
+    );
+    // Without a line end, the digits of a length may as well belong to the frame before it.
+    const end = fc.constantFrom('\n', '\r\n');
+    fc.assert(
+      fc.property(messages, end, fc.nat(7), fc.integer({ min: -40, max: 300 }), (said, lineEnd, place, by) => {
+        const at = place % said.length;
+        const frames = said.map((message) => counted(`${head} - - ${message}${lineEnd}`));
+        const body = frames.map((frame, index) => (index === at ? wrong(frame, by) : frame)).join('');
+        const found = messagesOf(body).filter((message) => !message.startsWith('!'));
+        // The wrong one may be there, too, when its length leaves out nothing but white space.
+        const all = said.map((message) => `${message}${lineEnd}`.trimEnd());
+        expect([all.toSpliced(at, 1), all]).toContainEqual(found);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('that are all broken are searched through once, not again for each', () => {
+    const bodies = ['9 <1>x\n', '99999999 <1>', '11 <1>', `60000 <1>${' '.repeat(9)}`, '8 <1>1 <1>'];
+    for (const piece of bodies) {
+      const body = Buffer.from(piece.repeat(4_000_000 / piece.length));
+      const begun = performance.now();
+      for (const _ of linesOf(body));
+      expect(performance.now() - begun).toBeLessThan(15_000);
+    }
   });
 
   test('are read to the end, whatever the bytes are', () => {

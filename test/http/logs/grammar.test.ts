@@ -55,7 +55,6 @@ describe('a line of a log drain', () => {
     // As l2met took them.
     ['measure#a=.5', [['a', 1, 0.5]]],
     ['measure#a=4.', [['a', 1, 4]]],
-    ['measure#a=4.5.6ms', [['a', 1, 4.5, 'ms']]],
     ['measure#a=5em', [['a', 1, 5, 'em']]],
     ['measure#a="12"', [['a', 1, 12]]],
     ['at=info measure#a.b-c_d/e=4ms', [['a.b-c_d/e', 1, 4, 'ms']]],
@@ -68,6 +67,45 @@ describe('a line of a log drain', () => {
         ['load_avg_1m', 1, 0.15],
         ['memory_rss', 1, 21.22, 'MB'],
         ['pages', 1, 10, 'pages'],
+      ],
+    ],
+    // Units with exponents, and what a sentence puts behind a value.
+    ['measure#a=5m/s2', [['a', 1, 5, 'm/s2']]],
+    ['measure#a=5s^-1', [['a', 1, 5, 's^-1']]],
+    [
+      'took measure#a=5ms, measure#b=7.',
+      [
+        ['a', 1, 5, 'ms'],
+        ['b', 1, 7],
+      ],
+    ],
+    [
+      'measure#a=45% measure#b=21°C measure#c="5 req/s"',
+      [
+        ['a', 1, 45, '%'],
+        ['b', 1, 21, '°C'],
+        ['c', 1, 5, 'req/s'],
+      ],
+    ],
+    // Durations of several components.
+    ['measure#a=1m30.5s', [['a', 1, 90.5, 's']]],
+    [
+      'measure#a=1h0m0s measure#b=-1m2s measure#c="2d 4h"',
+      [
+        ['a', 1, 3_600, 's'],
+        ['b', 1, -62, 's'],
+        ['c', 1, 187_200, 's'],
+      ],
+    ],
+    ['measure#a=5m', [['a', 1, 5, 'm']]],
+    // The beginnings that l2met took off, whichever comes first.
+    ['measure#measure.a=1', [['a', 1, 1]]],
+    ['count#sample#x=1', [['x', 1, 1]]],
+    [
+      'measure#count#sample#y=1 sample#count#z=1',
+      [
+        ['y', 1, 1],
+        ['count#z', 1, 1],
       ],
     ],
     // Nothing.
@@ -85,6 +123,9 @@ describe('a line of a log drain', () => {
     ['measure#a=abc count#b=2', 1, [['b', 1, 2]]],
     ['measure#a=. measure#b=- measure#c=NaN measure#d=Infinity', 4, []],
     ['measure#a=1e301', 1, []],
+    ['measure#a=13,434321ms measure#b=0x1f measure#c=10-20 measure#d=1,234,567bytes', 4, []],
+    ['measure#a=4.5.6ms measure#b=10.0.0.1 measure#c=10:30 measure#d=1/2 measure#e=1_000', 5, []],
+    ['measure#a=4f3c2a measure#b=0b101 measure#c=2012-12-11 measure#d=1m30 measure#e="5ms 6ms"', 5, []],
     [`measure#${'x'.repeat(256)}=1 measure#b=1`, 1, [['b', 1, 1]]],
     [`measure#a=${'1'.repeat(60_000)}x measure#b=1`, 1, [['b', 1, 1]]],
     [`measure#a=${'1'.repeat(66_000)}x measure#b=1`, 1, []],

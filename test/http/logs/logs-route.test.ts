@@ -164,20 +164,24 @@ describe('POST /logs', () => {
   test('tells of lines that were lost upstream, and takes no values from such a report', async () => {
     const service = createTestApp();
     const l10 = 'Error L10 (output buffer overflow): 500 messages dropped since 2013-04-17T19:04:46+00:00.';
+    const ofDrain =
+      "Error L10 (output buffer overflow): drain 'd.34bc219c-983b-463e-a17d-3d34ee7db812' dropped 9 messages since 2013-04-17T19:04:46.263+00:00.";
     await deliver(
       service,
       logplexFrame(l10, { procid: 'logplex' }) +
         shuttleFrame('Error L13: 7 messages lost since 2013-04-17T19:04:46.000000+00:00', { procid: 'log-shuttle' }) +
+        logplexFrame(ofDrain, { procid: 'logplex' }) +
         logplexFrame('measure#a=1', { procid: 'logplex' }) +
         logplexFrame(l10, { procid: 'web.1' }),
     );
     const [received] = service.observations.filter(({ type }) => type === 'logs_received');
     expect(received).toMatchObject({
-      lines: 4,
+      lines: 5,
       values: 1,
       dropped: [
         { code: 'L10', lines: 500 },
         { code: 'L13', lines: 7 },
+        { code: 'L10', lines: 9 },
       ],
     });
   });

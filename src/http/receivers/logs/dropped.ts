@@ -9,11 +9,11 @@ export interface Dropped {
 
 const senders = new Set(['logplex', 'log-shuttle']);
 
-/** `Error L10 (output buffer overflow): 500 messages dropped since …`. */
-const report = /\bError (L1\d)\b[^:]*: (\d{1,15}) messages? /;
+/** `Error L10 (output buffer overflow): 500 messages dropped since …`, or `…: drain 'd.…' dropped 500 messages since …`. */
+const report = /\bError (L1\d)\b[^:]*:(?: (\d{1,15}) messages? |.*?\b(?:dropped|lost) (\d{1,15}) messages?\b)/;
 
 /** What a line reports to have been lost; undefined where it reports nothing. */
 export function droppedIn({ procid, message }: LogLine): Dropped | undefined {
-  const [, code, lines] = senders.has(procid) ? (report.exec(message) ?? []) : [];
-  return code === undefined ? undefined : { code, lines: Number(lines) };
+  const [, code, lines, linesOfDrain] = senders.has(procid) ? (report.exec(message) ?? []) : [];
+  return code === undefined ? undefined : { code, lines: Number(lines ?? linesOfDrain) };
 }

@@ -1,17 +1,14 @@
 import type { Kind } from '../../../domain/summarize.ts';
-import { isUnits } from '../../../domain/summary.ts';
-import { nameProblem } from '../summary-schema.ts';
+import { nameProblem } from '../../../domain/summary.ts';
 import { type Pair, pairsOf } from './logfmt.ts';
+import { type Measured, parseValue } from './parse-value.ts';
 import type { LogLine } from './syslog-frames.ts';
 
 /** One value of one metric. */
-export interface Value {
+export interface Value extends Measured {
   readonly kind: Kind;
   /** With prefix and source. */
   readonly name: string;
-  readonly value: number;
-  /** Undefined: the line tells none. */
-  readonly units: string | undefined;
 }
 
 /** A pair that was meant to be a value and is none. */
@@ -37,16 +34,11 @@ const kindOf: readonly (readonly [beginning: string, kind: Kind])[] = [
 /** What Heroku's router says of each request. */
 const routerKeys = new Set(['bytes', 'connect', 'service']);
 
-const number = /^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(.*)$/is;
-
-/** Characters; no number with its units is as long. */
-const valueMax = 400;
+/** What l2met took off the beginning of a name, in this order, whichever of them made it a metric. */
+const stripped = /^(?:measure#)?(?:measure\.)?(?:count#)?(?:sample#)?/;
 
 /** Characters of what is broken that are shown. */
 const textMax = 200;
-
-/** As of every statistic. */
-const magnitudeMax = 1e300;
 
 /**
  * The values in a line: `measure#a=4ms`, `sample#b=21MB`, `count#c=2`, of the router also its own; what else there is, is
@@ -79,8 +71,8 @@ function problemOf({ isWhole }: Pair, bare: string, name: string): string | unde
 
 /** The router says nothing of what there was not: of a request that reached no process it has neither times nor bytes. */
 function metricOf({ key, value, isWhole }: Pair, procid: string): readonly [Kind, string] | undefined {
-  const [beginning, kind] = kindOf.find(([start]) => key.startsWith(start)) ?? [];
-  if (beginning !== undefined && kind !== undefined) return [kind, key.slice(beginning.length)];
+  const [, kind] = kindOf.find(([start]) => key.startsWith(start)) ?? [];
+  if (kind !== undefined) return [kind, key.replace(stripped, '')];
   const isSaid = Boolean(value) || !isWhole;
   return procid === 'router' && isSaid && routerKeys.has(key) ? ['measurement', `router.${key}`] : undefined;
 }
@@ -93,15 +85,4 @@ function sourceOf(pairs: readonly Pair[], prefix: string | undefined): string {
     .join('.')
     .replaceAll(';', '_')
     .replace(/^~/, '_');
-}
-
-/** The number at the beginning, and what follows it: its units. */
-function parseValue(text: string | undefined): Pick<Value, 'value' | 'units'> | undefined {
-  if (text === undefined || text === '') return { value: 1, units: undefined };
-  const [, digits, rest = ''] = text.length > valueMax ? [] : (number.exec(text) ?? []);
-  const value = Number(digits);
-  if (digits === undefined || !(Math.abs(value) <= magnitudeMax)) return undefined;
-  // As l2met did: `4.5.6ms` is 4.5 ms.
-  const units = rest.replace(/^[\d.\s]+/, '').replace(/[\d.\s]+$/, '');
-  return { value, units: isUnits(units) ? units : undefined };
 }

@@ -7,12 +7,15 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Failure } from '../../../domain/failure.ts';
 import { aheadSecondsMax, parseInstant } from '../../../domain/instant.ts';
 import { type Kind, summarize } from '../../../domain/summarize.ts';
-import type { Summary } from '../../../domain/summary.ts';
+import { isUnits, type Summary } from '../../../domain/summary.ts';
 import { summaryIds, timedId } from '../../../domain/summary-id.ts';
 import { summariesMax } from '../metrics.ts';
 import { type Dropped, droppedIn } from './dropped.ts';
-import { type BrokenPair, type Prefixes, valuesOf } from './observations.ts';
+import { type BrokenPair, type Prefixes, type Value, valuesOf } from './observations.ts';
+import type { Measured } from './parse-value.ts';
+import type { SeriesUnits } from './series-units.ts';
 import { type LogLine, linesOf } from './syslog-frames.ts';
+import { unifyUnits } from './unify-units.ts';
 
 /** A few milliseconds of work, of lines, values and summaries; then others have their turn. */
 const workAtOnce = 1_000;
@@ -20,7 +23,7 @@ const workAtOnce = 1_000;
 /** Enough to see what is wrong. */
 const brokenListed = 10;
 
-/** A clock that stands before was never set. */
+/** A clock that stands before was never set: the line is of now, as one without a time is. This is no limit of age. */
 const earliest = Date.UTC(2000) / 1000;
 
 export interface ReceiveLogsOptions extends Prefixes {
@@ -30,7 +33,8 @@ export interface ReceiveLogsOptions extends Prefixes {
   readonly batch: string | undefined;
   /** Unix seconds. */
   readonly now: number;
-  /** Older data is passed over: it would be dropped at once. Unix seconds. */
+  readonly unitsOf: SeriesUnits;
+  /** Older values are not taken, and count as broken. Unix seconds. */
   readonly oldest: number;
 }
 
@@ -50,8 +54,7 @@ interface Gathered {
   readonly kind: Kind;
   readonly name: string;
   readonly bucket: number;
-  readonly values: number[];
-  units: string | undefined;
+  readonly measured: Measured[];
   /** When the last of them was logged, Unix seconds; the bucket where that is not known. */
   time: number;
 }
@@ -88,46 +91,44 @@ export async function receiveLogs(body: Uint8Array, options: ReceiveLogsOptions)
     said.update(`\n${line.time} ${line.procid} ${line.message}`);
     for (const found of valuesOf(line, options)) {
       work += 1;
-      if ('problem' in found) noteBroken(found);
-      else values += gather(gathered, found, line, options);
+      const problem = gather(gathered, found, line, options);
+      if (problem) noteBroken(problem);
+      else values += 1;
     }
     if (work < workAtOnce) continue;
     work = 0;
     await nextTurn();
   }
-  return {
-    summaries: await toSummaries(gathered, said.digest(), options),
-    lines,
-    values,
-    dropped,
-    broken,
-    brokenFirst,
-  };
+  const refused = await unifyUnits([...gathered.values()], options.unitsOf);
+  for (const one of refused) noteBroken(one);
+  const summaries = await toSummaries(gathered, said.digest(), options);
+  return { summaries, lines, values: values - refused.length, dropped, broken, brokenFirst };
 }
 
-/** @returns How many values were added: none of what is too old. */
+/** Adds a value. @returns Why it is not added: it is broken, or too old. */
 function gather(
   gathered: Map<string, Gathered>,
-  { kind, name, value, units }: { kind: Kind; name: string; value: number; units: string | undefined },
+  found: Value | BrokenPair,
   line: LogLine,
   { resolution, now, oldest }: ReceiveLogsOptions,
-): number {
+): BrokenPair | undefined {
+  if ('problem' in found) return found;
+  const { kind, name, value, units } = found;
   const logged = timeOf(line, now);
   const time = logged ?? now;
   const bucket = Math.floor(time / resolution) * resolution;
-  if (bucket < oldest) return 0;
+  if (bucket < oldest) return { problem: 'is older than RETENTION or AGE_MAX allow', text: `${name} at ${line.time}` };
   // No name holds a NUL.
   const key = `${kind}\0${bucket}\0${name}`;
-  const known = gathered.get(key) ?? { kind, name, bucket, values: [], units, time: bucket };
+  const known = gathered.get(key) ?? { kind, name, bucket, measured: [], time: bucket };
   gathered.set(key, known);
   if (gathered.size > summariesMax) {
     const message = `a request may be of at most ${summariesMax} metrics and buckets: send it in parts`;
     throw new Failure('body_too_large', message);
   }
-  known.values.push(value);
-  known.units = units ?? known.units;
+  known.measured.push({ value, units });
   if (logged !== undefined) known.time = Math.max(known.time, logged);
-  return 1;
+  return undefined;
 }
 
 /** When a line was logged, Unix seconds; undefined where it does not say, or says what cannot be. */
@@ -147,9 +148,17 @@ async function toSummaries(
 ): Promise<Summary[]> {
   const newId = summaryIds(undefined);
   const summaries: Summary[] = [];
-  for (const { kind, name, bucket, values, units, time } of gathered.values()) {
+  for (const { kind, name, bucket, measured, time } of gathered.values()) {
+    if (measured.length === 0) continue;
     if (summaries.length % workAtOnce === workAtOnce - 1) await nextTurn();
-    const content = { name, bucket, ...summarize(kind, values), ...(units !== undefined && { units }) };
+    const values = measured.map(({ value }) => value);
+    const units = measured.find((one) => one.units !== undefined)?.units;
+    const content = {
+      name,
+      bucket,
+      ...summarize(kind, values),
+      ...(units !== undefined && isUnits(units) && { units }),
+    };
     const said = `${kind}\0${name}\0${bucket}\0${resolution}`;
     const repeatable = () => timedId(time, hash('sha256', Buffer.concat([lines, Buffer.from(said)]), 'buffer'));
     const id = batch === undefined ? newId(content, 0) : repeatable();
