@@ -48,7 +48,7 @@ export async function importFile(config: Config, args: readonly string[]): Promi
   const now = () => Date.now() / 1000;
   const arriving = createSummarySchemas({ ...config, now });
   // What was exported was judged when it arrived, and is older now.
-  const exported = createSummarySchemas({ ...config, now, ageMaxSeconds: undefined });
+  const exported = createSummarySchemas({ ...config, now, ageMaxSeconds: undefined, isExported: true });
   const progress = createProgress(process.stderr);
   const begun = performance.now();
   const outcome = await receiveNdjson(source.bytes, {

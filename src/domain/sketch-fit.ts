@@ -41,16 +41,21 @@ const slackOfRounded = 0.05;
 /** What is added to the number of a bin to have that of this project. */
 const shifts = [0, 1] as const;
 
+type Fitted = { readonly sketch: Sketch } | { readonly problem: string };
+
+/** The sketch of a summary that comes out of a store, or what is wrong with it: its bins are those of this project. */
+export function keepSketch({ bins, values }: SentSketch, { count }: Statistics): Fitted {
+  return values === count ? { sketch: sketchOf(bins) } : { problem: `is of ${values} values, and count says ${count}` };
+}
+
 /** The sketch of a summary, or what is wrong with it. */
-export function fitSketch(
-  sent: SentSketch,
-  statistics: Statistics,
-): { readonly sketch: Sketch } | { readonly problem: string } {
-  const { bins, values } = sent;
-  if (values !== statistics.count) return { problem: `is of ${values} values, and count says ${statistics.count}` };
+export function fitSketch(sent: SentSketch, statistics: Statistics): Fitted {
+  const { bins } = sent;
+  const kept = keepSketch(sent, statistics);
+  if ('problem' in kept) return kept;
   const ends = endsOf(bins);
   const [[lowest] = [], highest] = [ends, ends.at(-1)];
-  if (lowest === undefined || highest === undefined) return { sketch: sketchOf(bins) };
+  if (lowest === undefined || highest === undefined) return kept;
   const found = [slack, slackOfRounded].map((allowed) => fitEnds(sent, lowest, highest, statistics, allowed));
   const fitting = found.find((ways) => ways.both.length > 0)?.both;
   if (fitting) return { sketch: sketchOf(shiftBins(bins, likeliest(fitting, sent, statistics))) };

@@ -9,8 +9,9 @@
  * @typedef {import('./page-state.js').PageState} PageState
  * @typedef {import('./page-state.js').Shown} Shown
  *
- * @typedef {Line & { label: string, cut: number, look: number, role: 'line' | 'top' | 'bottom' }} PlannedLine The bottom of a
- *   band comes right after its top. `cut`: where the label may be cut.
+ * @typedef {Line & { label: string, cut: number, look: number, role: 'line' | 'top' | 'bottom', bounds: ReadonlySet<number> }}
+ *   PlannedLine The bottom of a band comes right after its top. `cut`: where the label may be cut. `bounds`: the times at which
+ *   the line is an upper bound only.
  *
  * @typedef {object} ChartPlan
  * @property {string} key The same for the same chart, whatever its data.
@@ -103,10 +104,16 @@ function overlay(all, statistic, cutOf) {
 }
 
 /** @param {Series} series @param {Shown} statistic @param {Pick<PlannedLine, 'label' | 'cut' | 'look'>} shown @returns {PlannedLine[]} */
-function linesOf({ times, values }, statistic, shown) {
-  if (statistic !== 'band') return [{ times, values: values[statistic], ...shown, role: 'line' }];
+function linesOf({ times, values, bounds }, statistic, shown) {
+  if (statistic !== 'band') {
+    const own = statistic === 'median' || statistic === 'perc95' || statistic === 'perc99' ? bounds[statistic] : none;
+    return [{ times, values: values[statistic], ...shown, role: 'line', bounds: own }];
+  }
   return [
-    { times, values: values.max, ...shown, role: 'top' },
-    { times, values: values.min, ...shown, role: 'bottom' },
+    { times, values: values.max, ...shown, role: 'top', bounds: none },
+    { times, values: values.min, ...shown, role: 'bottom', bounds: none },
   ];
 }
+
+/** @type {ReadonlySet<number>} */
+const none = new Set();

@@ -1,7 +1,7 @@
 import { align } from './columns.js';
 import { make, setText } from './elements.js';
 import { formatNumber } from './format.js';
-import { createLegend } from './legend.js';
+import { createLegend, whyBound } from './legend.js';
 import { makeTitle } from './metric-titles.js';
 import { heightOf, plotOptions } from './plot-options.js';
 import { takeTouch } from './touch.js';
@@ -37,26 +37,28 @@ export function createChart(firstPlan, firstView, actions) {
   let isByKeyboard = false;
   const reading = make('time', { class: 'reading' });
   const spoken = make('p', { class: 'unseen', 'aria-live': 'polite' });
+  const note = make('p', { class: 'bounds', title: whyBound });
   const holder = make('div', { class: 'plot', tabindex: '0', role: 'group' });
   const legend = createLegend(plan, view.theme, {
     point: (line) => plot.setSeries(line === null ? null : line + 1, { focus: true }),
     pick: actions.pick,
   });
-  const element = make('figure', { class: 'chart' }, makeCaption(plan, reading), holder, legend.element, spoken);
+  const element = make('figure', { class: 'chart' }, makeCaption(plan, reading), holder, legend.element, note, spoken);
   holder.setAttribute('aria-label', `${plan.title} ${plan.kind}: the arrow keys read its values`);
 
   /** @param {uPlot} shown */
   const read = (shown) => {
     const index = shown.cursor.idx ?? undefined;
-    const texts = plan.lines.map((_, line) => valueText(plan, valueAt(shown, line + 1, index)));
-    legend.show(texts);
+    legend.show(plan.lines.map((_, line) => readingAt(plan, shown, line, index)));
     const at = index === undefined ? undefined : shown.data[0][index];
     const time = at === undefined ? latestOf(shown, view) : view.times.precise(at);
     setText(reading, time);
+    setText(note, plan.lines.some((line) => line.bounds.size > 0) ? 'Dashed: an upper bound' : '');
     if (isByKeyboard) setText(spoken, `${time}: ${legend.element.innerText}`);
   };
 
-  const on = { cursor: read, zoom: actions.zoom, leave: leaveWith(element) };
+  const bounds = (/** @type {number} */ line) => plan.lines[line]?.bounds ?? new Set();
+  const on = { cursor: read, zoom: actions.zoom, leave: leaveWith(element), bounds };
   const plot = new uPlot(
     plotOptions(plan, () => view, on, 320),
     align(plan.lines, view.stepSeconds),
@@ -133,15 +135,19 @@ function isSameForm(a, b) {
 }
 
 /**
- * The value of a line at a time or, where no time is pointed at, its last.
+ * What a line says at a time or, where no time is pointed at, at its last.
  *
+ * @param {ChartPlan} plan
  * @param {uPlot} plot
  * @param {number} line
  * @param {number | undefined} index
+ * @returns {import('./legend.js').Reading}
  */
-function valueAt(plot, line, index) {
-  const values = plot.data[line] ?? [];
-  return index === undefined ? Array.from(values).findLast((value) => typeof value === 'number') : values[index];
+function readingAt(plan, plot, line, index) {
+  const [times, values] = [plot.data[0], plot.data[line + 1] ?? []];
+  const place = index ?? Array.from(values).findLastIndex((value) => typeof value === 'number');
+  const value = values[place];
+  return { text: valueText(plan, value), isBound: plan.lines[line]?.bounds.has(times[place] ?? -1) ?? false };
 }
 
 /** Of what time the last values are, where it is the same of all lines. @param {uPlot} plot @param {View} view */

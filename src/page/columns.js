@@ -7,7 +7,7 @@
  *
  * @typedef {import('./page-state.js').Shown} Shown
  *
- * @typedef {{ readonly bucket: number, readonly value: number | null }} Entry
+ * @typedef {{ readonly bucket: number, readonly value: number | null, readonly accuracy?: string }} Entry
  * @typedef {'count' | 'mean' | 'median' | 'min' | 'max' | 'perc95' | 'perc99' | 'last'} Statistic
  * @typedef {{ readonly name: string, readonly units?: string | null } & Readonly<Record<Statistic, readonly Entry[]>>} Metric
  *
@@ -18,6 +18,7 @@
  * @property {readonly number[]} times Unix seconds.
  * @property {number} widthSeconds Of the buckets in which its points came, as far as they tell; 0: they do not.
  * @property {Readonly<Record<Statistic | 'sum', Values>>} values
+ * @property {Readonly<Record<'median' | 'perc95' | 'perc99', ReadonlySet<number>>>} bounds The times at which a value is an upper bound only.
  *
  * @typedef {object} Line
  * @property {readonly number[]} times
@@ -37,6 +38,8 @@ const silence = 2.5;
  */
 export function toSeries({ name, units = null, ...statistics }, isWhole = () => true) {
   const columnOf = (/** @type {Statistic} */ statistic) => statistics[statistic].map(({ value }) => value);
+  const boundsOf = (/** @type {Statistic} */ statistic) =>
+    new Set(statistics[statistic].flatMap(({ bucket, accuracy }) => (accuracy === 'upper_bound' ? [bucket] : [])));
   const times = statistics.count.map(({ bucket }) => bucket);
   const widthSeconds = widthOf(times);
   const count = statistics.count.map(({ bucket, value }) => (isWhole(bucket, widthSeconds) ? value : null));
@@ -61,6 +64,7 @@ export function toSeries({ name, units = null, ...statistics }, isWhole = () => 
       perc99: columnOf('perc99'),
       last: columnOf('last'),
     },
+    bounds: { median: boundsOf('median'), perc95: boundsOf('perc95'), perc99: boundsOf('perc99') },
   };
 }
 

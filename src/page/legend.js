@@ -5,10 +5,17 @@ import { lookOf } from './palette.js';
 /**
  * @typedef {import('./chart-plans.js').ChartPlan} ChartPlan
  *
+ * @typedef {object} Reading
+ * @property {string} text
+ * @property {boolean} isBound The value is not known: it is at most this.
+ *
  * @typedef {object} Legend
  * @property {HTMLElement} element
- * @property {(values: readonly string[]) => void} show The values of the lines, in their order.
+ * @property {(readings: readonly Reading[]) => void} show The values of the lines, in their order.
  */
+
+/** What is told of a value that is an upper bound only. */
+export const whyBound = 'An upper bound: not all summaries carry a sketch, so the greatest of their values is shown.';
 
 /**
  * The lines of a chart: how each looks, what it is, what it says. Where each is a metric, it can be pointed at and picked.
@@ -39,11 +46,14 @@ export function createLegend(plan, theme, on) {
   });
   return {
     element: make('ul', { class: plan.ofMetrics ? 'legend metrics' : 'legend' }, ...items),
-    show(texts) {
+    show(readings) {
       entries.forEach(({ line, index }, place) => {
-        const text = line.role === 'top' ? `${texts[index + 1]} – ${texts[index]}` : texts[index];
+        const { text, isBound } = readings[index] ?? { text: '–', isBound: false };
         const value = values[place];
-        if (value) setText(value, text ?? '–');
+        if (!value) return;
+        const said = line.role === 'top' ? `${readings[index + 1]?.text} – ${text}` : text;
+        setText(value, isBound ? `at most ${said}` : said);
+        value.title = isBound ? whyBound : '';
       });
     },
   };

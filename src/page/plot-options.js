@@ -12,6 +12,7 @@
  * @property {import('./zone-clock.js').ZoneClock} clock
  * @property {'light' | 'dark'} theme
  */
+import { boundPath } from './bound-path.js';
 import { formatTicks } from './format.js';
 import { lookOf } from './palette.js';
 import { timeTicks } from './time-ticks.js';
@@ -38,6 +39,7 @@ const dragMin = 5;
  * @param {(plot: uPlot) => void} on.cursor
  * @param {uPlot.Cursor.MouseListenerFactory} on.leave
  * @param {(range: { from: number, to: number }) => void} on.zoom
+ * @param {(line: number) => ReadonlySet<number>} on.bounds The times at which a line is an upper bound, as it is now.
  * @param {number} width
  * @returns {uPlot.Options}
  */
@@ -64,7 +66,13 @@ export function plotOptions(plan, view, on, width) {
       y: { range: rangeOfValues },
     },
     axes: [timeAxis(view), valueAxis(plan.units)],
-    series: [{}, ...plan.lines.map((line) => lineOptions(line, view().theme, plan.lines.length))],
+    series: [
+      {},
+      ...plan.lines.map((line, index) => ({
+        ...lineOptions(line, view().theme, plan.lines.length),
+        paths: boundPath(() => on.bounds(index)),
+      })),
+    ],
     bands: bandsOf(plan, view().theme),
     hooks: {
       setCursor: [on.cursor],

@@ -73,6 +73,8 @@ export function queriesOf({ patterns }, { from, to, resolution, timezone }) {
     const query = new URLSearchParams(pattern === undefined ? {} : { name: pattern });
     for (const [key, value] of Object.entries({ from, to, resolution })) query.set(key, value);
     if (timezone !== 'UTC') query.set('timezone', timezone);
+    // Charts tell what is an upper bound only.
+    query.set('accuracy', 'true');
     return query;
   });
 }

@@ -1,8 +1,11 @@
 import { expect, test, vi } from 'vitest';
+import { binsOf, sketchOf } from '../../src/domain/sketch.ts';
+import { createPostgresStore } from '../../src/store/postgres-store.ts';
 import { runToEnd } from '../support/finished-program.ts';
-import { freshDatabaseUrl } from '../support/fresh-database.ts';
+import { freshDatabase, freshDatabaseUrl } from '../support/fresh-database.ts';
 import { point } from '../support/service-client.ts';
 import { startService } from '../support/service-process.ts';
+import { summaryOf } from '../support/summaries.ts';
 
 // Each runs the program several times.
 vi.setConfig({ testTimeout: 90_000 });
@@ -34,4 +37,18 @@ test('what is exported can be imported, whatever its age and by whatever door it
   expect(refused.stderr).toMatch(/^stored 0 summaries.*refused 4 lines$/m);
   const pastRetention = await runToEnd(['import', '-'], [to], { input: exported.stdout, env: { RETENTION: '7d' } });
   expect(pastRetention.stderr).toMatch(/^line 1: bucket: is older than RETENTION keeps \(7 days\)$/m);
+});
+
+test('a sketch that is stored stays as it is when it is exported and imported, also if none like it is taken any more', async () => {
+  const [from, to] = await Promise.all([freshDatabaseUrl(), freshDatabaseUrl()]);
+  const store = createPostgresStore({ database: await freshDatabase({ url: from }), observe: () => undefined });
+  // One of other values than min and max say, and one whose bins seem to be numbered as in Go.
+  const unfit = summaryOf({ count: 2, sketch: sketchOf(binsOf([300, 400])) });
+  const shifted = summaryOf({ count: 2, min: 3.06, max: 306, sketch: sketchOf(binsOf([3, 300])) });
+  await store.write([unfit, shifted]);
+  const exported = await runToEnd(['export'], [from]);
+  const imported = await runToEnd(['import', '-'], [to], { input: exported.stdout });
+  expect(imported).toMatchObject({ code: 0, stderr: expect.stringMatching(/^stored 2 summaries.*refused 0 lines\n$/) });
+  expect((await runToEnd(['export'], [to])).stdout).toBe(exported.stdout);
+  expect((await runToEnd(['verify'], [from, to])).code).toBe(0);
 });

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { instantSpellings, millisecondsHint, parseInstant } from '../../domain/instant.ts';
 import { binsOf, sketchOf } from '../../domain/sketch.ts';
-import { fitSketch, type SentSketch } from '../../domain/sketch-fit.ts';
+import { fitSketch, keepSketch, type SentSketch } from '../../domain/sketch-fit.ts';
 import { type SketchFromProto, sketchFromProto, sketchToProto } from '../../domain/sketch-proto.ts';
 import {
   type Content,
@@ -62,13 +62,16 @@ export const metricName = nameSchema(nameProblem).openapi({
 /** The name of a metric that may be stored already, accepted by any version. */
 export const storedName = nameSchema(storedNameProblem).openapi({ minLength: 1, maxLength: nameBytesMax });
 
+/** What makes the sketch of a summary of the one that came with it. */
+type ToSketch = typeof fitSketch;
+
 /** Undefined: the schema is to decide. */
-function withMore(content: Content, sketch: unknown, units: unknown): Content | undefined {
+function withMore(content: Content, sketch: unknown, units: unknown, toSketch: ToSketch): Content | undefined {
   if (units !== undefined && !(typeof units === 'string' && isUnits(units))) return undefined;
   const known = units === undefined ? content : { ...content, units };
   if (sketch === undefined) return known;
   const read = typeof sketch === 'string' ? readSketchField(sketch) : undefined;
-  const fitted = read && !('problem' in read) ? fitSketch(read, content) : undefined;
+  const fitted = read && !('problem' in read) ? toSketch(read, content) : undefined;
   return fitted && !('problem' in fitted) ? { ...known, sketch: fitted.sketch } : undefined;
 }
 
@@ -110,7 +113,11 @@ const sketch = z
  * Reads what nearly all summaries are, a name in ASCII and a bucket in seconds, in a fraction of the time of the schema
  * and with the same result. Undefined: the schema is to decide, and to say what is wrong.
  */
-function readUsual(item: unknown, problemOf: (bucket: number) => string | undefined): Content | undefined {
+function readUsual(
+  item: unknown,
+  problemOf: (bucket: number) => string | undefined,
+  toSketch: ToSketch,
+): Content | undefined {
   if (typeof item !== 'object' || item === null || Object.hasOwn(item, 'value')) return undefined;
   const given = item as Readonly<Record<string, unknown>>;
   const { name, bucket, count, mean, median, min, max, perc95, perc99, last, sketch, units } = given;
@@ -132,7 +139,7 @@ function readUsual(item: unknown, problemOf: (bucket: number) => string | undefi
   const instant = parseInstant(bucket);
   if (instant === undefined || problemOf(instant) !== undefined) return undefined;
   const content = { name, bucket: instant, count, mean, median, min, max, perc95, perc99, last };
-  return sketch === undefined && units === undefined ? content : withMore(content, sketch, units);
+  return sketch === undefined && units === undefined ? content : withMore(content, sketch, units, toSketch);
 }
 
 type Sent = Omit<Content, 'sketch' | 'units'> & {
@@ -140,8 +147,12 @@ type Sent = Omit<Content, 'sketch' | 'units'> & {
   readonly units?: string | null | undefined;
 };
 
-function toContent({ sketch: sent, units: known, ...statistics }: Sent, context: z.RefinementCtx): Content {
-  const fitted = sent && fitSketch(sent, statistics);
+function toContent(
+  { sketch: sent, units: known, ...statistics }: Sent,
+  context: z.RefinementCtx,
+  toSketch: ToSketch,
+): Content {
+  const fitted = sent && toSketch(sent, statistics);
   if (fitted && 'problem' in fitted) {
     context.addIssue({ code: 'custom', path: ['sketch'], message: fitted.problem });
     return z.NEVER;
@@ -152,10 +163,13 @@ function toContent({ sketch: sent, units: known, ...statistics }: Sent, context:
 export interface SummarySchemaOptions extends TimeLimits {
   /** Unix seconds. */
   readonly now: () => number;
+  /** They come out of a store: their sketches were fitted when they arrived, and stay as they are. */
+  readonly isExported?: boolean;
 }
 
 /** The schemas of what `POST /metrics` takes. They validate it, and the OpenAPI document is generated from them. */
-export function createSummarySchemas({ now, ...limits }: SummarySchemaOptions) {
+export function createSummarySchemas({ now, isExported = false, ...limits }: SummarySchemaOptions) {
+  const toSketch = isExported ? keepSketch : fitSketch;
   const problemOf = (bucket: number) => timeProblem(bucket, now(), limits);
 
   const bucket = z
@@ -195,7 +209,7 @@ export function createSummarySchemas({ now, ...limits }: SummarySchemaOptions) {
       perc99: statistic,
       last: statistic,
     })
-    .transform(toContent)
+    .transform((given, context) => toContent(given, context, toSketch))
     .openapi('Summary', { description: 'The statistics of one metric over one bucket.' });
 
   const point = z
@@ -207,7 +221,7 @@ export function createSummarySchemas({ now, ...limits }: SummarySchemaOptions) {
     })
     .openapi('RawPoint', { description: 'A summary of one value: count 1, every statistic that value.' });
 
-  return { summary, point, readUsual: (item: unknown) => readUsual(item, problemOf) };
+  return { summary, point, readUsual: (item: unknown) => readUsual(item, problemOf, toSketch) };
 }
 
 /** The schema of a summary, that of a raw point, and the short way. */
