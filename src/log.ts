@@ -78,6 +78,8 @@ function describe(o: Observation): Line {
         `${o.database} is left out: it ${o.failure.message}`,
         reasons(o.failure),
       ];
+    case 'clocks_compared':
+      return describeClocks(o);
     case 'connection_lost':
       return ['debug', `${o.database} ended an idle connection`, { reason: textOf(o.cause) }];
     case 'migrated':
@@ -85,7 +87,11 @@ function describe(o: Observation): Line {
     case 'partition_created':
       return ['info', `${o.database} has a partition for the week of ${o.monday}`];
     case 'partition_dropped':
-      return ['info', `${o.database} dropped ${o.partition}, past RETENTION`];
+      return ['info', `${o.database} dropped the week of ${o.monday}, past RETENTION`];
+    case 'weeks_held_back':
+      return describeHeldBack(o);
+    case 'retention_extended':
+      return describeRetention(o);
     case 'maintenance_done':
       return ['debug', o.elected ? `${o.database} maintained` : `${o.database} is maintained by another process`];
     case 'rolled_up':
@@ -119,6 +125,30 @@ function describe(o: Observation): Line {
     case 'read_failed':
       return ['warn', `${o.database} missed a read: it ${o.failure.message}`, reasons(o.failure)];
   }
+}
+
+function describeClocks({ state, message }: Observation & { type: 'clocks_compared' }): Line {
+  if (message === null) return ['info', 'the clocks of this service and its databases agree'];
+  return [state === 'apart' ? 'error' : 'warn', message];
+}
+
+function describeHeldBack({ database, weeks, first, last }: Observation & { type: 'weeks_held_back' }): Line {
+  if (weeks === 0) return ['info', `${database} holds back no week any more`];
+  const which = weeks === 1 ? `the week of ${first}` : `${weeks} weeks, from that of ${first} to that of ${last},`;
+  return [
+    'error',
+    `${database} holds back ${which} past RETENTION: more than it drops unasked. If RETENTION is new or shorter, or m2pg did not ` +
+      'run for long, let "m2pg gc --drop" drop them; else a clock is or was wrong',
+  ];
+}
+
+function describeRetention({ days, ownDays }: Observation & { type: 'retention_extended' }): Line {
+  const kept = days === null ? 'for ever' : `for ${days} days`;
+  return [
+    'warn',
+    `summaries are kept ${kept}, not for ${ownDays} days: another service of these databases keeps them so long, or did within ` +
+      'the last week; if none does any more, "m2pg gc --drop" drops what is past RETENTION',
+  ];
 }
 
 function describeUp(o: Observation & { type: 'database_up' }): Line {

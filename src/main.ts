@@ -2,7 +2,7 @@
 import { deleteHelp, deleteMetrics } from './commands/delete.ts';
 import { demo, demoHelp } from './commands/demo.ts';
 import { exportHelp, exportSummaries } from './commands/export.ts';
-import { collectGarbage } from './commands/gc.ts';
+import { collectGarbage, gcHelp } from './commands/gc.ts';
 import { importFile, importHelp } from './commands/import.ts';
 import { migrateAll } from './commands/migrate.ts';
 import { repairHelp, repairOnce } from './commands/repair.ts';
@@ -20,7 +20,7 @@ interface Command {
 const commands: Readonly<Record<string, Command>> = {
   serve: { run: (config) => serve(config) },
   migrate: { run: migrateAll },
-  gc: { run: collectGarbage },
+  gc: { run: collectGarbage, help: gcHelp },
   import: { run: importFile, help: importHelp },
   export: { run: exportSummaries, help: exportHelp },
   repair: { run: repairOnce, help: repairHelp },

@@ -15,6 +15,7 @@ function statusOf(state: State, index: number): DatabaseStatus {
     version: null,
     tls: null,
     fsync: null,
+    clockOffsetMs: null,
   };
 }
 
@@ -60,18 +61,25 @@ test('counts the writes and repairs of each database apart', () => {
     version: '1.2.3',
     ready: true,
     writeAcks: 1,
+    acks: { writes: 1, reads: 1 },
+    keeps: { retentionDays: null, packAfterDays: null },
+    clocks: { differenceMs: 0, message: null },
     uptimeSeconds: expect.any(Number),
     repair: { lookedAt: expect.any(String) },
     logs: { lines: 0, values: 0, broken: 0, brokenLast: [], droppedUpstream: {} },
     databases: [
       {
         ...statusOf('up', 0),
+        caughtUp: true,
+        weeksHeldBack: 0,
         queue: 0,
         writes: { ok: 2, failed: 0 },
         repair: { repaired: 0, repairedAt: null, behind: 0 },
       },
       {
         ...statusOf('down', 1),
+        caughtUp: true,
+        weeksHeldBack: 0,
         queue: 7,
         writes: { ok: 0, failed: 1 },
         repair: { repaired: 3, repairedAt: expect.any(String), behind: 2 },

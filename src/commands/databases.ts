@@ -5,6 +5,8 @@ import { createDatabase, type Database } from '../database/database.ts';
 import { applyDeletion, noteDeletions, type Run, readDeletions, unsettledDeletions } from '../database/deletions.ts';
 import type { DatabaseStatus } from '../database/health.ts';
 import { createIdentities } from '../database/identities.ts';
+import { createNotebook, type SettingsInUse } from '../database/notes.ts';
+import { createPresence, type Presence } from '../database/presence.ts';
 import { withTimeout } from '../database/with-timeout.ts';
 import type { Observe } from '../domain/observation.ts';
 import { findHolder, lockFolder } from '../embedded/folder-lock.ts';
@@ -49,6 +51,8 @@ export interface Databases {
   readonly databases: readonly Database[];
   /** The servers that we started or took over because no databases were given; else empty. */
   readonly embedded: readonly EmbeddedServer[];
+  /** Where our settings are noted. */
+  readonly presence: Presence;
   /** Ends the connections, in bounded time, then the servers that are ours. */
   close(): Promise<void>;
 }
@@ -56,17 +60,29 @@ export interface Databases {
 export interface OpenOptions {
   /** Of servers of our own, that those of an m2pg that runs are used beside it. Else that is an error: two must not stop them. */
   readonly isGuest?: boolean;
+  /** What services of the same databases must know of this process; nothing when left out. */
+  readonly settings?: SettingsInUse;
+}
+
+/** What a service notes in its databases. */
+export function settingsOf({ writeAcks, retentionSeconds, packAfterSeconds }: Config): Required<SettingsInUse> {
+  return {
+    write_acks: writeAcks,
+    retention_seconds: retentionSeconds ?? Number.POSITIVE_INFINITY,
+    pack_after_seconds: packAfterSeconds ?? Number.POSITIVE_INFINITY,
+  };
 }
 
 /** The databases of the configuration or, when it names none, two servers of our own in `./.m2pg`. Connects to none yet. */
 export async function openDatabases(
   config: Config,
   observe: Observe,
-  { isGuest = false }: OpenOptions = {},
+  { isGuest = false, settings = {} }: OpenOptions = {},
 ): Promise<Databases> {
   const { servers, stop } = config.databaseUrls === 'embedded' ? await openEmbeddedServers(isGuest) : noServers;
   const urls = config.databaseUrls === 'embedded' ? servers.map(({ url }) => url) : config.databaseUrls;
   const claimIdentity = createIdentities();
+  const presence = createPresence();
   const databases: Database[] = urls.map((url, index) =>
     createDatabase({
       name: `db${index + 1}`,
@@ -85,12 +101,14 @@ export async function openDatabases(
           run,
           databases.filter((_, other) => other !== index),
         ),
+      notebook: createNotebook({ name: `db${index + 1}`, settings, presence }),
       observe,
     }),
   );
   return {
     databases,
     embedded: servers,
+    presence,
     async close() {
       const closed = Promise.all(databases.map((database) => database.close()));
       await Promise.race([closed, sleep(closeTimeoutMs, undefined, { ref: false })]);
@@ -139,6 +157,16 @@ export function describeDown({ databases }: Databases): string[] {
     .map((database) => database.status())
     .filter(({ state }) => state !== 'up' && state !== 'read_only')
     .map(({ name, lastFailure }) => `${name} is left out: it ${lastFailure?.message ?? 'has not been reached yet'}`);
+}
+
+/** What telemetry shows of each database that has been looked at. */
+export function looksAt(databases: readonly Database[]) {
+  return databases.flatMap((database) => {
+    const notes = database.notes();
+    if (notes === undefined) return [];
+    const { name, clockOffsetMs } = database.status();
+    return [{ database: name, clockOffsetMs, weeksHeldBack: notes.weeksHeldBack }];
+  });
 }
 
 /** Why a database is refused, for whoever deployed this. */

@@ -1,10 +1,12 @@
 import type { QueryResult } from 'pg';
 import type { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
+import type { ClockReading } from './clocks.ts';
 import type { RowCursor } from './cursor.ts';
 import type { Run } from './deletions.ts';
 import { createHealth, type DatabaseStatus } from './health.ts';
 import { createMonitor } from './monitor.ts';
+import { createNotebook, type Notebook, type Notes } from './notes.ts';
 import { type Purpose, type Statement, type StatementTimeouts, splitPool } from './pools.ts';
 import { prepareDatabase } from './prepare-database.ts';
 import { databaseFailure } from './sqlstate.ts';
@@ -27,6 +29,8 @@ export interface DatabaseOptions {
   readonly claimIdentity: (name: string, identity: string) => void;
   /** What is to be done with it whenever it has been connected to anew, before it is used. */
   readonly beforeUse?: (run: Run) => Promise<void>;
+  /** Where it is to keep what it reads of other services; left out, it only reads. */
+  readonly notebook?: Notebook;
   readonly observe: Observe;
 }
 
@@ -47,13 +51,17 @@ export interface Database {
   /** Begins a read whose rows are fetched by and by; both reject as `query` does. */
   open(purpose: Purpose, statement: Statement): Promise<RowCursor>;
   status(): DatabaseStatus;
+  /** Undefined while it cannot be reached. */
+  clock(): ClockReading | undefined;
+  /** What services have noted in it, as it was read last; undefined: never. */
+  notes(): Notes | undefined;
   /** Ends all connections. The caller bounds the wait. */
   close(): Promise<void>;
 }
 
 /** Creates a database that `start` is to connect. Its calls fail at once, with the reason, until it is up. */
 export function createDatabase(options: DatabaseOptions): Database {
-  const { name, url, connectTimeoutMs } = options;
+  const { name, url, connectTimeoutMs, notebook = createNotebook({ name }) } = options;
   const questionMs = Math.min(lookTimeoutMs, connectTimeoutMs);
   const health = createHealth(options);
   const monitor = createMonitor({
@@ -61,6 +69,7 @@ export function createDatabase(options: DatabaseOptions): Database {
     attempts: tlsAttempts(url, options.sslMode),
     timeouts: { connectTimeoutMs, statementTimeoutMs: questionMs, queryTimeoutMs: questionMs },
     prepare: (found, signal) => prepareDatabase(options, found, signal),
+    look: notebook.look,
     onUp: health.goUp,
     onDown: health.goDown,
     onLost: health.renewPools,
@@ -95,6 +104,8 @@ export function createDatabase(options: DatabaseOptions): Database {
       return { read: (rowsMax) => noting(purpose, cursor.read(rowsMax)), close: cursor.close };
     },
     status: health.status,
+    clock: health.clock,
+    notes: notebook.latest,
     close: () => monitor.stop().then(health.dropPools),
   };
 }

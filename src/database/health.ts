@@ -1,5 +1,6 @@
 import { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
+import { type ClockReading, clockOffset } from './clocks.ts';
 import { createPools, type Pools, type Purpose, type StatementTimeouts } from './pools.ts';
 import type { TlsAttempt } from './tls.ts';
 import type { Inspection } from './watched-connection.ts';
@@ -33,6 +34,8 @@ export interface DatabaseStatus {
   readonly tls: string | null;
   /** False: the server acknowledges commits that are not on disk, and a power failure loses them. */
   readonly fsync: boolean | null;
+  /** How far its clock is ahead of the service's; null while it cannot be reached. */
+  readonly clockOffsetMs: number | null;
 }
 
 export interface HealthOptions {
@@ -58,6 +61,8 @@ export interface Health {
   /** Resolves when the connections have ended. */
   dropPools(): Promise<void>;
   status(): DatabaseStatus;
+  /** As of the last look; undefined while the database cannot be reached. */
+  clock(): ClockReading | undefined;
 }
 
 /** Knows nothing yet: the database is `starting`. */
@@ -70,6 +75,7 @@ export function createHealth(options: HealthOptions): Health {
   let succeededAtMs = Number.NEGATIVE_INFINITY;
   let pools: Pools | undefined;
 
+  const clock = () => (held.isReached() ? inspection?.clock : undefined);
   const noteFailed = (failure: Failure) => {
     failed = { failure, at: new Date() };
   };
@@ -123,10 +129,12 @@ export function createHealth(options: HealthOptions): Health {
       return pools;
     },
     dropPools,
+    clock,
     status: () => ({
       name,
       ...held.describe(writePause),
       ...describe(inspection),
+      clockOffsetMs: describeOffset(clock()),
       lastFailure: describeFailure(failed),
     }),
   };
@@ -138,6 +146,7 @@ function createHeldState() {
   let since: Date | undefined;
   return {
     state: () => state,
+    isReached: () => state === 'up' || state === 'read_only',
     become(next: DatabaseState) {
       if (state !== next) since = new Date();
       state = next;
@@ -160,6 +169,10 @@ function describe(found: Inspection | undefined): Pick<DatabaseStatus, 'roundTri
   if (!found) return { roundTripMs: null, version: null, tls: null, fsync: null };
   const { roundTripMs, version, attempt, fsync } = found;
   return { roundTripMs: Math.round(roundTripMs * 100) / 100, version, tls: attempt.state, fsync };
+}
+
+function describeOffset(clock: ClockReading | undefined): number | null {
+  return clock === undefined ? null : Math.round(1000 * clockOffset(clock, Date.now() / 1000));
 }
 
 function describeFailure(failed: { failure: Failure; at: Date } | undefined): DatabaseStatus['lastFailure'] {

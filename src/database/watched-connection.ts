@@ -5,8 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { Failure } from '../domain/failure.ts';
+import type { ClockReading } from './clocks.ts';
 import { type Connection, connect } from './connect.ts';
 import type { ConnectionTimeouts } from './connection-options.ts';
+import type { Run } from './deletions.ts';
 import type { TlsAttempt } from './tls.ts';
 
 /** Connections are made no more often than this: to prepare a database costs more than to look at it. */
@@ -24,6 +26,7 @@ export interface Inspection {
   readonly inRecovery: boolean;
   readonly fsync: boolean;
   readonly roundTripMs: number;
+  readonly clock: ClockReading;
   /** The way that its sslmode allows and that worked. */
   readonly attempt: TlsAttempt;
 }
@@ -37,6 +40,8 @@ export interface WatchedConnectionOptions {
    * when the signal comes.
    */
   readonly prepare: (inspection: Inspection, signal: AbortSignal) => Promise<void>;
+  /** What else is to be done at each look, before the database counts as up. False: it must be prepared anew. */
+  readonly look: (run: Run, found: { readonly isNew: boolean; readonly readOnly: boolean }) => Promise<boolean>;
   /** The connection was ended by the other side, or on the way. */
   readonly onLost: (cause: Error) => void;
 }
@@ -55,7 +60,7 @@ export interface WatchedConnection {
 
 /** Connects at the first inspection. */
 export function createWatchedConnection(options: WatchedConnectionOptions): WatchedConnection {
-  const { url, attempts, timeouts, prepare, onLost } = options;
+  const { url, attempts, timeouts, prepare, look, onLost } = options;
   let connection: Connection | undefined;
   let connectedAtMs = Number.NEGATIVE_INFINITY;
   let isAnewWanted = false;
@@ -82,6 +87,9 @@ export function createWatchedConnection(options: WatchedConnectionOptions): Watc
       if (isNew) connectedAtMs = performance.now();
       const isPromoted = wasReadOnly && !inspection.readOnly;
       if (isNew || isPromoted) await whileAnswering(client, (signal) => prepare(inspection, signal));
+      const run: Run = (text, values) => client.query(text, values);
+      const isWhole = await look(run, { isNew: isNew || isPromoted, readOnly: inspection.readOnly });
+      if (!isWhole && !isNew) isAnewWanted = true;
       wasReadOnly = inspection.readOnly;
       // A session keeps the default that it began with: only a new one sees that the database takes writes again.
       if (inspection.readOnly && !inspection.inRecovery) close();
@@ -122,15 +130,25 @@ async function whileAnswering(client: Client, work: (signal: AbortSignal) => Pro
   }
 }
 
+interface InspectionRow {
+  readonly version: string;
+  readonly in_recovery: boolean;
+  readonly read_only: boolean;
+  readonly fsync: boolean;
+  readonly seconds: number;
+}
+
 async function inspect(client: Client, attempt: TlsAttempt): Promise<Inspection> {
   const begun = performance.now();
-  const { rows } = await client.query<{ version: string; in_recovery: boolean; read_only: boolean; fsync: boolean }>(
+  const { rows } = await client.query<InspectionRow>(
     `select current_setting('server_version') as version, current_setting('fsync')::bool as fsync,
-       pg_is_in_recovery() as in_recovery, current_setting('transaction_read_only')::bool as read_only`,
+       pg_is_in_recovery() as in_recovery, current_setting('transaction_read_only')::bool as read_only,
+       date_part('epoch', clock_timestamp()) as seconds`,
   );
   const [row] = rows;
   if (row === undefined) throw new Error('BUG: a select without from gave no row');
   const roundTripMs = performance.now() - begun;
-  const { version, in_recovery: inRecovery, read_only, fsync } = row;
-  return { version, readOnly: inRecovery || read_only, inRecovery, fsync, roundTripMs, attempt };
+  const { version, in_recovery: inRecovery, read_only, fsync, seconds } = row;
+  const clock = { seconds, atMs: begun + roundTripMs / 2, errorMs: roundTripMs / 2 };
+  return { version, readOnly: inRecovery || read_only, inRecovery, fsync, roundTripMs, clock, attempt };
 }

@@ -16,6 +16,9 @@ import { askForToken } from './token-dialog.js';
  * @property {string | null} version
  * @property {string | null} tls
  * @property {boolean | null} fsync
+ * @property {number | null} clockOffsetMs
+ * @property {boolean} caughtUp
+ * @property {number} weeksHeldBack
  * @property {number} queue
  * @property {{ ok: number, failed: number }} writes
  * @property {{ repaired: number, repairedAt: string | null, behind: number | null }} repair
@@ -24,6 +27,8 @@ import { askForToken } from './token-dialog.js';
  * @property {string} version
  * @property {boolean} ready
  * @property {number} writeAcks
+ * @property {{ writes: number, reads: number }} acks
+ * @property {{ differenceMs: number, message: string | null }} clocks
  * @property {number} uptimeSeconds
  * @property {{ lookedAt: string | null }} repair
  * @property {readonly DatabaseStatus[]} databases
@@ -64,12 +69,12 @@ async function read() {
 
 /** @param {Status} status */
 function draw(status) {
-  const { databases, writeAcks, ready, uptimeSeconds, version, repair } = status;
+  const { databases, acks, ready, uptimeSeconds, version, repair } = status;
   const up = databases.filter(({ state }) => state === 'up').length;
   const taken = ready ? 'Writes are taken.' : 'Writes are refused: too few databases take them.';
   setText(
     find('summary', HTMLElement),
-    `${up} of ${databases.length} databases are up; a write needs ${writeAcks}. ${taken}`,
+    `${up} of ${databases.length} databases are up; a write needs ${acks.writes}. ${taken}`,
   );
   find('summary', HTMLElement).className = up === databases.length ? 'good' : ready ? 'poor' : 'bad';
   setText(
@@ -81,7 +86,21 @@ function draw(status) {
     const card = cards.children[index];
     if (card) fillCard(card, database);
   });
+  drawWarnings(status);
   drawLogs(status.logs);
+}
+
+/** What an operator is to do something about. @param {Status} status */
+function drawWarnings({ clocks, databases }) {
+  const held = databases
+    .filter(({ weeksHeldBack }) => weeksHeldBack > 0)
+    .map(
+      ({ name, weeksHeldBack }) =>
+        `${name} holds back ${formatNumber(weeksHeldBack)} weeks past RETENTION: if they are to go, m2pg gc --drop drops them.`,
+    );
+  const warnings = find('warnings', HTMLElement);
+  setText(warnings, [clocks.message ? `Clocks: ${clocks.message}.` : '', ...held].join(' ').trim());
+  warnings.hidden = warnings.textContent === '';
 }
 
 /** What log drains have sent, once one has. @param {LogsStatus} logs */
@@ -103,7 +122,7 @@ function drawLogs({ lines, values, broken, brokenLast, droppedUpstream }) {
 }
 
 /** @type {readonly string[]} */
-const figures = ['Since', 'Round trip', 'Queue', 'Behind', 'Last repair', 'Writes', 'Server', 'Last failure'];
+const figures = ['Since', 'Round trip', 'Clock', 'Queue', 'Behind', 'Last repair', 'Writes', 'Server', 'Last failure'];
 
 /** @param {DatabaseStatus} database */
 function makeCard({ name }) {
@@ -136,6 +155,7 @@ function textsOfHealth(database) {
   return {
     Since: since ? `${clockOf(since)}, ${agoOf(since)}` : 'the start',
     'Round trip': roundTripMs === null ? 'not known' : `${formatNumber(roundTripMs)} ms${old}`,
+    Clock: clockTextOf(database),
     Server: serverOf(database),
     'Last failure': lastFailure ? `${lastFailure.message} (${lastFailure.code}), ${agoOf(lastFailure.at)}` : 'none',
   };
@@ -153,6 +173,14 @@ function textsOfCopies({ state, queue, writes, repair: { behind, repaired, repai
     'Last repair': repairedAt ? `${agoOf(repairedAt)}; ${copied}` : 'none by this process',
     Writes: `${formatNumber(writes.ok)} done, ${formatNumber(writes.failed)} failed`,
   };
+}
+
+/** @param {DatabaseStatus} database */
+function clockTextOf({ clockOffsetMs }) {
+  if (clockOffsetMs === null) return 'not known';
+  const seconds = Math.abs(clockOffsetMs) / 1000;
+  if (seconds < 1) return 'as that of the service';
+  return `${formatDuration(seconds)} ${clockOffsetMs > 0 ? 'ahead' : 'behind'}`;
 }
 
 /** @param {DatabaseStatus} database */

@@ -51,6 +51,8 @@ export interface CopiedSlice {
   readonly missing: ReadonlyMap<string, number>;
   readonly isCovered: boolean;
   readonly isLeft: boolean;
+  /** Everything was compared, and every database has what it lacked. */
+  readonly isWhole: boolean;
 }
 
 /**
@@ -68,10 +70,12 @@ export async function copyMissing(
 ): Promise<CopiedSlice> {
   const groups = await findDiffering(slice, widthSeconds, options);
   const failed = new Set<string>();
+  let isWhole = groups.length < groupsMax && !options.isDryRun;
   const total = new Map<string, number>();
   let isCovered = false;
   let isLeft = false;
   for (const batch of batchesOf(groups)) {
+    isWhole &&= !options.signal?.aborted;
     if (options.signal?.aborted) break;
     const begun = performance.now();
     const found = await findMissing(batch, options);
@@ -82,10 +86,11 @@ export async function copyMissing(
       total.set(name, (total.get(name) ?? 0) + missing.length);
     }
     const able = found.filter(({ copy }) => !options.isDryRun && copy.isWritable() && !failed.has(copy.database.name));
-    await Promise.all(able.map((lack) => mend(lack, failed, options)));
+    const areMended = await Promise.all(able.map((lack) => mend(lack, failed, options)));
+    isWhole &&= areMended.every(Boolean) && !found.some(({ isWaiting }) => isWaiting);
     await sleep(restFactor * (performance.now() - begun));
   }
-  return { missing: total, isCovered, isLeft };
+  return { missing: total, isCovered, isLeft, isWhole: isWhole && !isLeft };
 }
 
 async function findDiffering(slice: Slice, widthSeconds: number, options: CopyMissingOptions): Promise<Group[]> {
@@ -133,6 +138,8 @@ interface Lack {
   readonly missing: readonly Summary[];
   /** The deletions that cover something it holds. */
   readonly covered: ReadonlySet<string>;
+  /** It is to get something that it cannot be given yet. */
+  readonly isWaiting: boolean;
 }
 
 async function findMissing(spans: readonly Span[], { copies, readDeletions }: CopyMissingOptions): Promise<Lack[]> {
@@ -144,29 +151,36 @@ async function findMissing(spans: readonly Span[], { copies, readDeletions }: Co
   return copies.map((copy, index) => {
     const ids = new Set(held[index]?.map(({ id }) => id));
     const covered = new Set(held[index]?.flatMap((summary) => coveredBy(copy, summary)?.id ?? []));
+    const lacking = union.filter((summary) => !ids.has(summary.id));
     // What it is about to delete it gets when that is done.
-    const missing = union.filter((summary) => !ids.has(summary.id) && coveredBy(copy, summary) === undefined);
-    return { copy, missing, covered };
+    const missing = lacking.filter((summary) => coveredBy(copy, summary) === undefined);
+    return { copy, missing, covered, isWaiting: missing.length < lacking.length };
   });
 }
 
-/** Gives a database what it lacks, and has it delete what it should not hold. */
-async function mend({ copy, missing, covered }: Lack, failed: Set<string>, options: CopyMissingOptions): Promise<void> {
+/** Gives a database what it lacks, and has it delete what it should not hold. @returns Whether it has all of it now. */
+async function mend(
+  { copy, missing, covered }: Lack,
+  failed: Set<string>,
+  options: CopyMissingOptions,
+): Promise<boolean> {
   const { name } = copy.database;
   try {
     await deleteAgain(copy, covered);
-    if (missing.length === 0) return;
+    if (missing.length === 0) return true;
     await copy.store.write(missing);
     options.onCopied(name, missing.length);
+    return true;
   } catch (error) {
     const failure = toFailure(error);
     if (failure.code === 'data_refused') {
       // The others were stored; these are in its quarantine.
       const stored = missing.length - failure.problems.length;
       if (stored > 0) options.onCopied(name, stored);
-      return;
+      return false;
     }
     failed.add(name);
     options.onFailed(name, failure);
+    return false;
   }
 }

@@ -129,6 +129,7 @@ test('tells what it has found out about its server', async () => {
     version: expect.stringMatching(/^\d+/),
     tls: 'off',
     fsync: false,
+    clockOffsetMs: expect.any(Number),
   });
 });
 
