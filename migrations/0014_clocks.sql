@@ -155,10 +155,13 @@ $$;
 create or replace function reopen_hours(until timestamptz) returns integer
 language plpgsql set lock_timeout = '100ms' as $$
 begin
-  if not exists (select from rollup_state where closed_to > until + interval '1 hour')
-    or (select count(distinct date_bin('1 hour', slice, 'epoch')) from digests where slice >= until) > 168
-    or not pg_try_advisory_xact_lock(hashtext('m2pg roll-ups'))
-  then
+  if not exists (select from rollup_state where closed_to > until + interval '1 hour') then
+    return 0;
+  end if;
+  if (select count(distinct date_bin('1 hour', slice, 'epoch')) from digests where slice >= until) > 168 then
+    return 0;
+  end if;
+  if not pg_try_advisory_xact_lock(hashtext('m2pg roll-ups')) then
     return 0;
   end if;
   perform from rollup_state for update;

@@ -78,28 +78,20 @@ function describe(o: Observation): Line {
         `${o.database} is left out: it ${o.failure.message}`,
         reasons(o.failure),
       ];
-    case 'clocks_compared':
-      return describeClocks(o);
     case 'connection_lost':
       return ['debug', `${o.database} ended an idle connection`, { reason: textOf(o.cause) }];
     case 'migrated':
       return ['info', `${o.database} migrated`, { migrations: o.migrations }];
+    case 'clocks_compared':
     case 'partition_created':
-      return ['info', `${o.database} has a partition for the week of ${o.monday}`];
     case 'partition_dropped':
-      return ['info', `${o.database} dropped the week of ${o.monday}, past RETENTION`];
     case 'weeks_held_back':
-      return describeHeldBack(o);
     case 'retention_extended':
-      return describeRetention(o);
     case 'maintenance_done':
-      return ['debug', o.elected ? `${o.database} maintained` : `${o.database} is maintained by another process`];
     case 'rolled_up':
-      return ['debug', `${o.database} brought its roll-ups up to date`, { steps: o.steps }];
     case 'week_packed':
-      return ['info', `${o.database} packed the week of ${o.monday}`];
     case 'maintenance_failed':
-      return ['warn', `${o.database} was not maintained: it ${o.failure.message}`, reasons(o.failure)];
+      return describeMaintenance(o);
     case 'repair_looked':
       return ['debug', 'compared the databases', { missing: o.missing, slices: o.slices }];
     case 'repaired':
@@ -124,6 +116,40 @@ function describe(o: Observation): Line {
       return ['debug', `${o.database} answered a read`, { durationMs: Math.round(o.durationMs) }];
     case 'read_failed':
       return ['warn', `${o.database} missed a read: it ${o.failure.message}`, reasons(o.failure)];
+  }
+}
+
+type MaintenanceType =
+  | 'clocks_compared'
+  | 'partition_created'
+  | 'partition_dropped'
+  | 'weeks_held_back'
+  | 'retention_extended'
+  | 'maintenance_done'
+  | 'rolled_up'
+  | 'week_packed'
+  | 'maintenance_failed';
+
+function describeMaintenance(o: Observation & { type: MaintenanceType }): Line {
+  switch (o.type) {
+    case 'clocks_compared':
+      return describeClocks(o);
+    case 'partition_created':
+      return ['info', `${o.database} has a partition for the week of ${o.monday}`];
+    case 'partition_dropped':
+      return ['info', `${o.database} dropped the week of ${o.monday}, past RETENTION`];
+    case 'weeks_held_back':
+      return describeHeldBack(o);
+    case 'retention_extended':
+      return describeRetention(o);
+    case 'maintenance_done':
+      return ['debug', o.elected ? `${o.database} maintained` : `${o.database} is maintained by another process`];
+    case 'rolled_up':
+      return ['debug', `${o.database} brought its roll-ups up to date`, { steps: o.steps }];
+    case 'week_packed':
+      return ['info', `${o.database} packed the week of ${o.monday}`];
+    case 'maintenance_failed':
+      return ['warn', `${o.database} was not maintained: it ${o.failure.message}`, reasons(o.failure)];
   }
 }
 

@@ -71,6 +71,7 @@ export function createStatusBoard(options: StatusBoardOptions): StatusBoard {
         ready: isReady(),
         writeAcks,
         ...inForce,
+        warnings: warningsOf(shared(), databases()),
         uptimeSeconds: Math.floor(process.uptime()),
         repair: { lookedAt },
         logs: logs.status(),
@@ -87,6 +88,18 @@ export function createStatusBoard(options: StatusBoardOptions): StatusBoard {
       };
     },
   };
+}
+
+function warningsOf({ clocks, of }: SharedStatus, databases: readonly DatabaseStatus[]): string[] {
+  const held = databases.flatMap(({ name }) => {
+    const { weeksHeldBack } = of(name);
+    if (weeksHeldBack === 0) return [];
+    return [
+      `${name} holds back ${weeksHeldBack} ${weeksHeldBack === 1 ? 'week' : 'weeks'} past RETENTION: "m2pg gc --drop" drops ` +
+        'them, if RETENTION is new or shorter, or m2pg did not run for long; else a clock is or was wrong',
+    ];
+  });
+  return [...(clocks.message === null ? [] : [clocks.message]), ...held];
 }
 
 function sharedByNobody(writeAcks: number): SharedStatus {

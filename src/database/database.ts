@@ -1,7 +1,7 @@
 import type { QueryResult } from 'pg';
 import type { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
-import type { ClockReading } from './clocks.ts';
+import { type ClockReading, clockOffset } from './clocks.ts';
 import type { RowCursor } from './cursor.ts';
 import type { Run } from './deletions.ts';
 import { createHealth, type DatabaseStatus } from './health.ts';
@@ -64,13 +64,18 @@ export function createDatabase(options: DatabaseOptions): Database {
   const { name, url, connectTimeoutMs, notebook = createNotebook({ name }) } = options;
   const questionMs = Math.min(lookTimeoutMs, connectTimeoutMs);
   const health = createHealth(options);
+  let read: ClockReading | undefined;
+  const clock = () => (['up', 'read_only'].includes(health.status().state) ? read : undefined);
   const monitor = createMonitor({
     url,
     attempts: tlsAttempts(url, options.sslMode),
     timeouts: { connectTimeoutMs, statementTimeoutMs: questionMs, queryTimeoutMs: questionMs },
     prepare: (found, signal) => prepareDatabase(options, found, signal),
     look: notebook.look,
-    onUp: health.goUp,
+    onUp(found) {
+      read = found.clock;
+      health.goUp(found);
+    },
     onDown: health.goDown,
     onLost: health.renewPools,
   });
@@ -103,11 +108,15 @@ export function createDatabase(options: DatabaseOptions): Database {
       const cursor = await noting(purpose, health.usablePools(purpose).open(purpose, statement));
       return { read: (rowsMax) => noting(purpose, cursor.read(rowsMax)), close: cursor.close };
     },
-    status: health.status,
-    clock: health.clock,
+    status: () => ({ ...health.status(), clockOffsetMs: offsetMs(clock()) }),
+    clock,
     notes: notebook.latest,
     close: () => monitor.stop().then(health.dropPools),
   };
+}
+
+function offsetMs(clock: ClockReading | undefined): number | null {
+  return clock === undefined ? null : Math.round(1_000 * clockOffset(clock, Date.now() / 1_000));
 }
 
 /** Failures that say nothing about the health of a database: the caller mends them, or its user does. */

@@ -1,6 +1,5 @@
 import { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
-import { type ClockReading, clockOffset } from './clocks.ts';
 import { createPools, type Pools, type Purpose, type StatementTimeouts } from './pools.ts';
 import type { TlsAttempt } from './tls.ts';
 import type { Inspection } from './watched-connection.ts';
@@ -60,9 +59,7 @@ export interface Health {
   usablePools(purpose: Purpose): Pools;
   /** Resolves when the connections have ended. */
   dropPools(): Promise<void>;
-  status(): DatabaseStatus;
-  /** As of the last look; undefined while the database cannot be reached. */
-  clock(): ClockReading | undefined;
+  status(): Omit<DatabaseStatus, 'clockOffsetMs'>;
 }
 
 /** Knows nothing yet: the database is `starting`. */
@@ -75,7 +72,6 @@ export function createHealth(options: HealthOptions): Health {
   let succeededAtMs = Number.NEGATIVE_INFINITY;
   let pools: Pools | undefined;
 
-  const clock = () => (held.isReached() ? inspection?.clock : undefined);
   const noteFailed = (failure: Failure) => {
     failed = { failure, at: new Date() };
   };
@@ -129,12 +125,10 @@ export function createHealth(options: HealthOptions): Health {
       return pools;
     },
     dropPools,
-    clock,
     status: () => ({
       name,
       ...held.describe(writePause),
       ...describe(inspection),
-      clockOffsetMs: describeOffset(clock()),
       lastFailure: describeFailure(failed),
     }),
   };
@@ -146,7 +140,6 @@ function createHeldState() {
   let since: Date | undefined;
   return {
     state: () => state,
-    isReached: () => state === 'up' || state === 'read_only',
     become(next: DatabaseState) {
       if (state !== next) since = new Date();
       state = next;
@@ -169,10 +162,6 @@ function describe(found: Inspection | undefined): Pick<DatabaseStatus, 'roundTri
   if (!found) return { roundTripMs: null, version: null, tls: null, fsync: null };
   const { roundTripMs, version, attempt, fsync } = found;
   return { roundTripMs: Math.round(roundTripMs * 100) / 100, version, tls: attempt.state, fsync };
-}
-
-function describeOffset(clock: ClockReading | undefined): number | null {
-  return clock === undefined ? null : Math.round(1000 * clockOffset(clock, Date.now() / 1000));
 }
 
 function describeFailure(failed: { failure: Failure; at: Date } | undefined): DatabaseStatus['lastFailure'] {

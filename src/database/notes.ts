@@ -46,7 +46,7 @@ export interface Notebook {
    * Notes our settings when that is due, where the database takes writes, and reads what others have noted. What the database
    * refuses is left to the next look: notes that were not read grow old, and whoever uses them sees that.
    *
-   * @returns False: the tables are missing, and the database is to be prepared anew.
+   * @returns False: tables are missing though the database takes writes, and it is to be prepared anew.
    * @throws What the driver raises when the connection is at fault.
    */
   look(run: Run, found: { readonly isNew: boolean; readonly readOnly: boolean }): Promise<boolean>;
@@ -73,22 +73,33 @@ export function createNotebook({ name, settings = {}, presence }: NotebookOption
     const sentMs = performance.now();
     if (Object.keys(settings).length > 0) await noteSettings(run, settings);
     notedAtMs = sentMs;
-    presence?.noted(name, sentMs);
+    if (settings.write_acks !== undefined) presence?.noted(name, sentMs);
   };
 
   return {
     async look(run, { isNew, readOnly }) {
-      try {
-        if (!readOnly && (isNew || performance.now() - notedAtMs >= noteEveryMs)) await note(run);
-        latest = await readNotes(run);
-        return true;
-      } catch (error) {
-        if (!isReportedByServer(error)) throw error;
-        return databaseFailure(error).code !== 'schema_missing';
-      }
+      const isDue = isNew || performance.now() - notedAtMs >= noteEveryMs;
+      const isNoted = readOnly || !isDue || (await isWhole(note(run)));
+      const isRead = await isWhole(
+        readNotes(run).then((notes) => {
+          latest = notes;
+        }),
+      );
+      return readOnly || (isNoted && isRead);
     },
     latest: () => latest,
   };
+}
+
+/** @returns False where tables are missing. */
+async function isWhole(work: Promise<unknown>): Promise<boolean> {
+  try {
+    await work;
+    return true;
+  } catch (error) {
+    if (!isReportedByServer(error)) throw error;
+    return databaseFailure(error).code !== 'schema_missing';
+  }
 }
 
 /** Notes that settings are in use. */

@@ -4,7 +4,7 @@ export const cacheMaxMs = 5_000;
 /** A row is forgotten after a minute at the earliest; before that we must know that it may be gone. */
 const lapseMs = 30_000;
 
-/** In how many databases the settings of this process have been noted, without a break, for as long as others may not know them. */
+/** In how many databases the WRITE_ACKS of this process has been noted, without a break, for as long as others may not know them. */
 export interface Presence {
   noted(database: string, atMs: number): void;
   /** In how many others must have seen them by now. 0 after a break: then they may have been forgotten. */

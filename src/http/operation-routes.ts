@@ -40,6 +40,10 @@ const statusAnswer = z
       .openapi({
         description: 'Of this service and its databases: how far any two of them differ, beyond round trips.',
       }),
+    warnings: z.array(z.string()).openapi({
+      description:
+        'What an operator is to do something about: clocks that differ, weeks past RETENTION that are held back.',
+    }),
     uptimeSeconds: z.number(),
     repair: z.object({
       lookedAt: z.string().nullable().openapi({

@@ -18,7 +18,6 @@ import { askForToken } from './token-dialog.js';
  * @property {boolean | null} fsync
  * @property {number | null} clockOffsetMs
  * @property {boolean} caughtUp
- * @property {number} weeksHeldBack
  * @property {number} queue
  * @property {{ ok: number, failed: number }} writes
  * @property {{ repaired: number, repairedAt: string | null, behind: number | null }} repair
@@ -28,7 +27,7 @@ import { askForToken } from './token-dialog.js';
  * @property {boolean} ready
  * @property {number} writeAcks
  * @property {{ writes: number, reads: number }} acks
- * @property {{ differenceMs: number, message: string | null }} clocks
+ * @property {readonly string[]} warnings
  * @property {number} uptimeSeconds
  * @property {{ lookedAt: string | null }} repair
  * @property {readonly DatabaseStatus[]} databases
@@ -86,21 +85,15 @@ function draw(status) {
     const card = cards.children[index];
     if (card) fillCard(card, database);
   });
-  drawWarnings(status);
+  drawWarnings(status.warnings);
   drawLogs(status.logs);
 }
 
-/** What an operator is to do something about. @param {Status} status */
-function drawWarnings({ clocks, databases }) {
-  const held = databases
-    .filter(({ weeksHeldBack }) => weeksHeldBack > 0)
-    .map(
-      ({ name, weeksHeldBack }) =>
-        `${name} holds back ${formatNumber(weeksHeldBack)} weeks past RETENTION: if they are to go, m2pg gc --drop drops them.`,
-    );
-  const warnings = find('warnings', HTMLElement);
-  setText(warnings, [clocks.message ? `Clocks: ${clocks.message}.` : '', ...held].join(' ').trim());
-  warnings.hidden = warnings.textContent === '';
+/** What an operator is to do something about. @param {readonly string[]} texts */
+function drawWarnings(texts) {
+  const list = find('warnings', HTMLElement);
+  list.hidden = texts.length === 0;
+  if (list.textContent !== texts.join('')) list.replaceChildren(...texts.map((text) => make('li', {}, text)));
 }
 
 /** What log drains have sent, once one has. @param {LogsStatus} logs */

@@ -66,7 +66,8 @@ export function createRedundantStore(options: RedundantStoreOptions): Store {
       } catch (cause) {
         const refused = refusedBy(cause);
         if (refused.length > databases.length - acks) throw refusedByAll(refused);
-        const message = `${copies} of ${databases.length} databases have committed, ${acks} needed`;
+        const reason = acks > options.acks ? ', since services with a higher WRITE_ACKS may not know of ours yet' : '';
+        const message = `${copies} of ${databases.length} databases have committed, ${acks} needed${reason}`;
         throw new Failure('too_few_copies', message, { cause });
       }
       const settled = Promise.allSettled(writes).then(() => copies);

@@ -9,6 +9,7 @@ const status: Status = {
   acks: { writes: 1, reads: 1 },
   keeps: { retentionDays: null, packAfterDays: 14 },
   clocks: { differenceMs: 0, message: null },
+  warnings: [],
   uptimeSeconds: 60,
   repair: { lookedAt: '2012-12-11T05:12:30.000Z' },
   logs: {

@@ -263,7 +263,7 @@ test('services of different WRITE_ACKS miss no acknowledged summary whenever the
         await happenings[what]?.(fleet, service, number, places);
       }
     }),
-    { numRuns: 1000 },
+    { numRuns: 400 },
   );
 }, 120_000);
 

@@ -29,6 +29,7 @@ export async function preparePacking() {
   const databases = [database];
   return {
     url,
+    database,
     store,
     observations,
     rollUp: () => rollUpOnce({ databases, observe }),

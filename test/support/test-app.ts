@@ -41,6 +41,7 @@ const quietOperation: Operation = {
     acks: { writes: 1, reads: 1 },
     keeps: { retentionDays: null, packAfterDays: 14 },
     clocks: { differenceMs: 0, message: null },
+    warnings: [],
     uptimeSeconds: 1,
     repair: { lookedAt: null },
     logs: { lines: 0, values: 0, broken: 0, brokenLast: [], droppedUpstream: {} },
