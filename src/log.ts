@@ -87,18 +87,16 @@ function describe(o: Observation): Line {
       return ['debug', `${o.database} ended an idle connection`, { reason: textOf(o.cause) }];
     case 'migrated':
       return ['info', `${o.database} migrated`, { migrations: o.migrations }];
+    case 'clocks_compared':
     case 'partition_created':
-      return ['info', `${o.database} has a partition for the week of ${o.monday}`];
     case 'partition_dropped':
-      return ['info', `${o.database} dropped ${o.partition}, past RETENTION`];
+    case 'weeks_held_back':
+    case 'retention_extended':
     case 'maintenance_done':
-      return ['debug', o.elected ? `${o.database} maintained` : `${o.database} is maintained by another process`];
     case 'rolled_up':
-      return ['debug', `${o.database} brought its roll-ups up to date`, { steps: o.steps }];
     case 'week_packed':
-      return ['info', `${o.database} packed the week of ${o.monday}`];
     case 'maintenance_failed':
-      return ['warn', `${o.database} was not maintained: it ${o.failure.message}`, reasons(o.failure)];
+      return describeMaintenance(o);
     case 'repair_looked':
       return ['debug', 'compared the databases', { missing: o.missing, slices: o.slices }];
     case 'repaired':
@@ -147,6 +145,64 @@ function describeServer(o: Extract<Observation, { type: `server_${string}` }>): 
       ];
     }
   }
+}
+
+type MaintenanceType =
+  | 'clocks_compared'
+  | 'partition_created'
+  | 'partition_dropped'
+  | 'weeks_held_back'
+  | 'retention_extended'
+  | 'maintenance_done'
+  | 'rolled_up'
+  | 'week_packed'
+  | 'maintenance_failed';
+
+function describeMaintenance(o: Observation & { type: MaintenanceType }): Line {
+  switch (o.type) {
+    case 'clocks_compared':
+      return describeClocks(o);
+    case 'partition_created':
+      return ['info', `${o.database} has a partition for the week of ${o.monday}`];
+    case 'partition_dropped':
+      return ['info', `${o.database} dropped the week of ${o.monday}, past RETENTION`];
+    case 'weeks_held_back':
+      return describeHeldBack(o);
+    case 'retention_extended':
+      return describeRetention(o);
+    case 'maintenance_done':
+      return ['debug', o.elected ? `${o.database} maintained` : `${o.database} is maintained by another process`];
+    case 'rolled_up':
+      return ['debug', `${o.database} brought its roll-ups up to date`, { steps: o.steps }];
+    case 'week_packed':
+      return ['info', `${o.database} packed the week of ${o.monday}`];
+    case 'maintenance_failed':
+      return ['warn', `${o.database} was not maintained: it ${o.failure.message}`, reasons(o.failure)];
+  }
+}
+
+function describeClocks({ state, message }: Observation & { type: 'clocks_compared' }): Line {
+  if (message === null) return ['info', 'the clocks of this service and its databases agree'];
+  return [state === 'apart' ? 'error' : 'warn', message];
+}
+
+function describeHeldBack({ database, weeks, first, last }: Observation & { type: 'weeks_held_back' }): Line {
+  if (weeks === 0) return ['info', `${database} holds back no week any more`];
+  const which = weeks === 1 ? `the week of ${first}` : `${weeks} weeks, from that of ${first} to that of ${last},`;
+  return [
+    'error',
+    `${database} holds back ${which} past RETENTION: more than it drops unasked. If RETENTION is new or shorter, or m2pg did not ` +
+      'run for long, let "m2pg gc --drop" drop them; else a clock is or was wrong',
+  ];
+}
+
+function describeRetention({ days, ownDays }: Observation & { type: 'retention_extended' }): Line {
+  const kept = days === null ? 'for ever' : `for ${days} days`;
+  return [
+    'warn',
+    `summaries are kept ${kept}, not for ${ownDays} days: another service of these databases keeps them so long, or did within ` +
+      'the last week; if none does any more, "m2pg gc --drop" drops what is past RETENTION',
+  ];
 }
 
 function describeUp(o: Observation & { type: 'database_up' }): Line {

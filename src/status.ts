@@ -8,6 +8,13 @@ export interface StatusBoardOptions {
   readonly databases: () => readonly DatabaseStatus[];
   /** Summaries that wait to be written to a database. */
   readonly pending: (database: string) => number;
+  /** What is known of other services of the same databases, and of clocks; of none when left out. */
+  readonly shared?: () => SharedStatus;
+}
+
+/** What services of the same databases have in common, as it is in force for this one. */
+export interface SharedStatus extends Pick<Status, 'acks' | 'keeps' | 'clocks'> {
+  of(database: string): Pick<Status['databases'][number], 'caughtUp' | 'weeksHeldBack'>;
 }
 
 /** What `/-/status` and `/-/ready` answer from. */
@@ -26,7 +33,8 @@ interface Counts {
 }
 
 /** Counts what happened to each database since start, and knows whether the service is to get requests. */
-export function createStatusBoard({ version, writeAcks, databases, pending }: StatusBoardOptions): StatusBoard {
+export function createStatusBoard(options: StatusBoardOptions): StatusBoard {
+  const { version, writeAcks, databases, pending, shared = () => sharedByNobody(writeAcks) } = options;
   const counts = new Map<string, Counts>();
   let lookedAt: string | null = null;
   const logs = createLogsTally();
@@ -37,7 +45,7 @@ export function createStatusBoard({ version, writeAcks, databases, pending }: St
     counts.set(database, known);
     return known;
   };
-  const isReady = () => !isStopping && databases().filter(({ state }) => state === 'up').length >= writeAcks;
+  const isReady = () => !isStopping && databases().filter(({ state }) => state === 'up').length >= shared().acks.writes;
 
   return {
     observe(observation) {
@@ -56,18 +64,50 @@ export function createStatusBoard({ version, writeAcks, databases, pending }: St
       if (observation.type === 'stopping') isStopping = true;
     },
     isReady,
-    status: () => ({
-      version,
-      ready: isReady(),
-      writeAcks,
-      uptimeSeconds: Math.floor(process.uptime()),
-      repair: { lookedAt },
-      logs: logs.status(),
-      databases: databases().map((database) => {
-        const { ok, failed, ...repair } = countsOf(database.name);
-        return { ...database, queue: pending(database.name), writes: { ok, failed }, repair };
-      }),
-    }),
+    status() {
+      const { of, ...inForce } = shared();
+      return {
+        version,
+        ready: isReady(),
+        writeAcks,
+        ...inForce,
+        warnings: warningsOf(shared(), databases()),
+        uptimeSeconds: Math.floor(process.uptime()),
+        repair: { lookedAt },
+        logs: logs.status(),
+        databases: databases().map((database) => {
+          const { ok, failed, ...repair } = countsOf(database.name);
+          return {
+            ...database,
+            ...of(database.name),
+            queue: pending(database.name),
+            writes: { ok, failed },
+            repair,
+          };
+        }),
+      };
+    },
+  };
+}
+
+function warningsOf({ clocks, of }: SharedStatus, databases: readonly DatabaseStatus[]): string[] {
+  const held = databases.flatMap(({ name }) => {
+    const { weeksHeldBack } = of(name);
+    if (weeksHeldBack === 0) return [];
+    return [
+      `${name} holds back ${weeksHeldBack} ${weeksHeldBack === 1 ? 'week' : 'weeks'} past RETENTION: "m2pg gc --drop" drops ` +
+        'them, if RETENTION is new or shorter, or m2pg did not run for long; else a clock is or was wrong',
+    ];
+  });
+  return [...(clocks.message === null ? [] : [clocks.message]), ...held];
+}
+
+function sharedByNobody(writeAcks: number): SharedStatus {
+  return {
+    acks: { writes: writeAcks, reads: writeAcks },
+    keeps: { retentionDays: null, packAfterDays: null },
+    clocks: { differenceMs: 0, message: null },
+    of: () => ({ caughtUp: true, weeksHeldBack: 0 }),
   };
 }
 

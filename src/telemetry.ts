@@ -18,6 +18,13 @@ interface Rendered {
   readonly text: string;
 }
 
+/** What looks at a database tell. */
+export interface Look {
+  readonly database: string;
+  readonly clockOffsetMs: number | null;
+  readonly weeksHeldBack: number;
+}
+
 /** The telemetry of a process at one moment. */
 export type Snapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 
@@ -25,11 +32,13 @@ export type Snapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
  * Counts observations for `/-/metrics`.
  *
  * @param databases Their names; each has its series from the start, so that "no failure yet" is a 0 and not a gap.
+ * @param looks What is known now of each database that has been looked at.
  */
-export function createTelemetry(databases: readonly string[]): Telemetry {
+export function createTelemetry(databases: readonly string[], looks: () => readonly Look[] = () => []): Telemetry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const { requests, up, writes, written, missed, reads, failedReads, ...repair } = createInstruments(registry);
+  createLooksInstruments([registry], looks);
   const logs = createLogsInstruments([registry]);
   for (const database of databases) {
     up.set({ database }, 0);
@@ -152,6 +161,32 @@ function createInstruments(registry: Registry) {
     registers,
   });
   return { requests, up, writes, written, missed, reads, failedReads, ...createRepairInstruments(registers) };
+}
+
+/** Asked for when they are: a database that cannot be reached has none. */
+function createLooksInstruments(registers: Registry[], looks: () => readonly Look[]): void {
+  new Gauge({
+    name: 'm2pg_database_clock_offset_seconds',
+    help: 'How far the clock of a database is ahead of that of this process.',
+    labelNames: ['database'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { database, clockOffsetMs } of looks()) {
+        if (clockOffsetMs !== null) this.set({ database }, clockOffsetMs / 1000);
+      }
+    },
+  });
+  new Gauge({
+    name: 'm2pg_database_weeks_held_back',
+    help: 'Weeks past RETENTION that are not dropped before an operator asks for it.',
+    labelNames: ['database'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { database, weeksHeldBack } of looks()) this.set({ database }, weeksHeldBack);
+    },
+  });
 }
 
 function createLogsInstruments(registers: Registry[]) {

@@ -34,6 +34,22 @@ function readFailed(database = 'db1', failure = down): Observation {
   return { type: 'read_failed', database, failure };
 }
 
+const clocksCompared = (state: 'agree' | 'differ' | 'apart', message: string | null): Observation => ({
+  type: 'clocks_compared',
+  state,
+  message,
+});
+
+const heldBack = (weeks: number): Observation => ({
+  type: 'weeks_held_back',
+  database: 'db1',
+  weeks,
+  first: '2030-01-07',
+  last: '2030-03-04',
+});
+
+const extended = (days: number | null): Observation => ({ type: 'retention_extended', days, ownDays: 30 });
+
 describe('a line', () => {
   test('is JSON with a time, a level in words and a message', () => {
     const log = logInMemory();
@@ -109,6 +125,30 @@ describe('a line', () => {
       'db1 is up; its fsync is off: a power failure loses what it has acknowledged',
       'db1 is up, read-only, behind a pooler in session mode',
     ]);
+  });
+
+  test.each<[string, RegExp, Observation]>([
+    ['warn', /^the clock of db2 .* NTP$/, clocksCompared('differ', 'the clock of db2 is 3 s ahead …, by NTP')],
+    ['error', /^the clock of db2 /, clocksCompared('apart', 'the clock of db2 is 3 days ahead …')],
+    ['info', /^the clocks .* agree$/, clocksCompared('agree', null)],
+    [
+      'error',
+      /^db1 holds back 9 weeks, from that of 2030-01-07 to that of 2030-03-04, .*"m2pg gc --drop"/,
+      heldBack(9),
+    ],
+    ['error', /^db1 holds back the week of 2030-01-07 past RETENTION/, heldBack(1)],
+    ['info', /^db1 holds back no week any more$/, heldBack(0)],
+    ['warn', /^summaries are kept for 90 days, not for 30 days: .*gc --drop/, extended(90)],
+    ['warn', /^summaries are kept for ever, not for 30 days: /, extended(null)],
+    [
+      'info',
+      /^db1 dropped the week of 2030-01-07, past RETENTION$/,
+      { type: 'partition_dropped', database: 'db1', monday: '2030-01-07' },
+    ],
+  ])('of maintenance, %s, is for whoever has to do something: %s', (level, message, observation) => {
+    const log = logInMemory();
+    log.observe(observation);
+    expect(log.lines()).toEqual([expect.objectContaining({ level, msg: expect.stringMatching(message) })]);
   });
 
   test('is left out below the level that is asked for', () => {

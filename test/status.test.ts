@@ -16,6 +16,7 @@ function statusOf(state: State, index: number): DatabaseStatus {
     tls: null,
     pooler: null,
     fsync: null,
+    clockOffsetMs: null,
   };
 }
 
@@ -61,18 +62,26 @@ test('counts the writes and repairs of each database apart', () => {
     version: '1.2.3',
     ready: true,
     writeAcks: 1,
+    acks: { writes: 1, reads: 1 },
+    keeps: { retentionDays: null, packAfterDays: null },
+    clocks: { differenceMs: 0, message: null },
+    warnings: [],
     uptimeSeconds: expect.any(Number),
     repair: { lookedAt: expect.any(String) },
     logs: { lines: 0, values: 0, broken: 0, brokenLast: [], droppedUpstream: {} },
     databases: [
       {
         ...statusOf('up', 0),
+        caughtUp: true,
+        weeksHeldBack: 0,
         queue: 0,
         writes: { ok: 2, failed: 0 },
         repair: { repaired: 0, repairedAt: null, behind: 0 },
       },
       {
         ...statusOf('down', 1),
+        caughtUp: true,
+        weeksHeldBack: 0,
         queue: 7,
         writes: { ok: 0, failed: 1 },
         repair: { repaired: 3, repairedAt: expect.any(String), behind: 2 },
@@ -99,5 +108,41 @@ test('adds up what log drains have sent, and keeps the last that was broken', ()
     broken: 2,
     brokenLast: broken,
     droppedUpstream: { L10: 520, L12: 3 },
+  });
+});
+
+test('is ready when as many databases take writes as a write needs now, and tells what is in force', () => {
+  const states = [{ ...statusOf('up', 0) }, { ...statusOf('down', 1) }];
+  let writes = 2;
+  const board = createStatusBoard({
+    version: '1.2.3',
+    writeAcks: 1,
+    databases: () => states,
+    pending: () => 0,
+    shared: () => ({
+      acks: { writes, reads: 1 },
+      keeps: { retentionDays: 90, packAfterDays: null },
+      clocks: { differenceMs: 35_000, message: 'differ' },
+      of: (name) => ({ caughtUp: name === 'db1', weeksHeldBack: 4 }),
+    }),
+  });
+  expect(board.isReady()).toBe(false);
+  writes = 1;
+  expect(board.isReady()).toBe(true);
+  expect(board.status()).toMatchObject({
+    ready: true,
+    writeAcks: 1,
+    acks: { writes: 1, reads: 1 },
+    keeps: { retentionDays: 90, packAfterDays: null },
+    clocks: { differenceMs: 35_000, message: 'differ' },
+    warnings: [
+      'differ',
+      expect.stringMatching(/^db1 holds back 4 weeks past RETENTION: "m2pg gc --drop" drops them/),
+      expect.stringMatching(/^db2 holds back 4 weeks/),
+    ],
+    databases: [
+      { caughtUp: true, weeksHeldBack: 4 },
+      { caughtUp: false, weeksHeldBack: 4 },
+    ],
   });
 });

@@ -38,6 +38,22 @@ test('has a 0 for each database before anything has happened', async () => {
   );
 });
 
+test('tells of the clock of each database that is reached, and of the weeks that it holds back, as they are now', async () => {
+  const looks = [
+    { database: 'db1', clockOffsetMs: -1_500 as number | null, weeksHeldBack: 3 },
+    { database: 'db2', clockOffsetMs: null, weeksHeldBack: 0 },
+  ];
+  const { render } = createTelemetry(['db1', 'db2'], () => looks);
+  const { text } = await render();
+  expect(text.match(/^m2pg_database_(clock|weeks).*$/gm)).toEqual([
+    'm2pg_database_clock_offset_seconds{database="db1"} -1.5',
+    'm2pg_database_weeks_held_back{database="db1"} 3',
+    'm2pg_database_weeks_held_back{database="db2"} 0',
+  ]);
+  looks[0] = { database: 'db1', clockOffsetMs: null, weeksHeldBack: 0 };
+  expect((await render()).text).not.toContain('m2pg_database_clock_offset_seconds{');
+});
+
 test.each<[string, readonly Observation[], string]>([
   ['that a database is up', [up], 'm2pg_database_up{database="db1"} 1'],
   [

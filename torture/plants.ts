@@ -64,8 +64,8 @@ export const plants: readonly Plant[] = [
     patches: [
       {
         file: 'src/store/ask.ts',
-        from: 'complete: databases.length - failed.size >= databases.length - acks + 1,',
-        to: 'complete: acks > 0,',
+        from: 'complete: isEnough ? isEnough(answered) : answered.length >= names.length - acks + 1,',
+        to: 'complete: acks > 0 || isEnough !== undefined,',
       },
     ],
     faults: ['kill', 'refuse', 'black-hole'],

@@ -6,6 +6,8 @@ import { createDeletionMemory, type DeletionMemory } from '../database/deletion-
 import { applyDeletion, passDeletionsOn, type Run, seeDeletions, unsettledDeletions } from '../database/deletions.ts';
 import type { DatabaseStatus } from '../database/health.ts';
 import { createIdentities } from '../database/identities.ts';
+import { createNotebook, type SettingsInUse } from '../database/notes.ts';
+import { createPresence, type Presence } from '../database/presence.ts';
 import { withTimeout } from '../database/with-timeout.ts';
 import type { Observe } from '../domain/observation.ts';
 import { isFolderLocked, lockFolder } from '../embedded/folder-lock.ts';
@@ -54,6 +56,8 @@ export interface Databases {
   readonly memory: DeletionMemory;
   /** Servers of our own that end from now on are not started again. */
   leaveServers(): void;
+  /** Where our settings are noted. */
+  readonly presence: Presence;
   /** Ends the connections, in bounded time, then the servers that are ours. */
   close(): Promise<void>;
 }
@@ -61,19 +65,31 @@ export interface Databases {
 export interface OpenOptions {
   /** Of servers of our own, that those of an m2pg that runs are used beside it. Else that is an error: two must not stop them. */
   readonly isGuest?: boolean;
+  /** What services of the same databases must know of this process; nothing when left out. */
+  readonly settings?: SettingsInUse;
+}
+
+/** What a service notes in its databases. */
+export function settingsOf({ writeAcks, retentionSeconds, packAfterSeconds }: Config): Required<SettingsInUse> {
+  return {
+    write_acks: writeAcks,
+    retention_seconds: retentionSeconds ?? Number.POSITIVE_INFINITY,
+    pack_after_seconds: packAfterSeconds ?? Number.POSITIVE_INFINITY,
+  };
 }
 
 /** The databases of the configuration or, when it names none, two servers of our own in `./.m2pg`. Connects to none yet. */
 export async function openDatabases(
   config: Config,
   observe: Observe,
-  { isGuest = false }: OpenOptions = {},
+  { isGuest = false, settings = {} }: OpenOptions = {},
 ): Promise<Databases> {
   const { servers, leave, stop } =
     config.databaseUrls === 'embedded' ? await openEmbeddedServers(isGuest, observe) : noServers;
   const urls = config.databaseUrls === 'embedded' ? servers.map(({ url }) => url) : config.databaseUrls;
   const claimIdentity = createIdentities();
   const memory = createDeletionMemory();
+  const presence = createPresence();
   const databases: Database[] = urls.map((url, index) =>
     createDatabase({
       name: `db${index + 1}`,
@@ -93,6 +109,7 @@ export async function openDatabases(
           databases.filter((_, other) => other !== index),
           memory,
         ),
+      notebook: createNotebook({ name: `db${index + 1}`, settings, presence }),
       observe,
     }),
   );
@@ -101,6 +118,7 @@ export async function openDatabases(
     embedded: servers,
     memory,
     leaveServers: leave,
+    presence,
     async close() {
       const closed = Promise.all(databases.map((database) => database.close()));
       await Promise.race([closed, sleep(closeTimeoutMs, undefined, { ref: false })]);
@@ -148,6 +166,16 @@ export function describeDown({ databases }: Databases): string[] {
     .map((database) => database.status())
     .filter(({ state }) => state !== 'up' && state !== 'read_only')
     .map(({ name, lastFailure }) => `${name} is left out: it ${lastFailure?.message ?? 'has not been reached yet'}`);
+}
+
+/** What telemetry shows of each database that has been looked at. */
+export function looksAt(databases: readonly Database[]) {
+  return databases.flatMap((database) => {
+    const notes = database.notes();
+    if (notes === undefined) return [];
+    const { name, clockOffsetMs } = database.status();
+    return [{ database: name, clockOffsetMs, weeksHeldBack: notes.weeksHeldBack }];
+  });
 }
 
 /** Why a database is refused, for whoever deployed this. */

@@ -6,7 +6,7 @@ import type { Splitter } from '../http/receivers/line-splitter.ts';
 import { isOfContent, type NdjsonOutcome, receiveNdjson } from '../http/receivers/ndjson.ts';
 import { createSummarySchemas } from '../http/receivers/summary-schema.ts';
 import { createLog } from '../log.ts';
-import { describeDown, openDatabases, startDatabases } from './databases.ts';
+import { describeDown, openDatabases, settingsOf, startDatabases } from './databases.ts';
 import { openSource } from './import-source.ts';
 import { nextSignal } from './next-signal.ts';
 import { openStore } from './open-store.ts';
@@ -40,7 +40,8 @@ export async function importFile(config: Config, args: readonly string[]): Promi
   const stopping = new AbortController();
   nextSignal().then((signal) => stopping.abort(new Failure('stopping', `it was stopped by ${signal}`)));
 
-  const opened = await openDatabases(config, observe, { isGuest: true });
+  const { write_acks } = settingsOf(config);
+  const opened = await openDatabases(config, observe, { isGuest: true, settings: { write_acks } });
   await startDatabases(opened);
   const writeTimeoutMs = Math.max(config.writeTimeoutMs, writeTimeoutMinMs);
   const store = openStore(opened, { ...config, writeTimeoutMs }, observe);

@@ -1,6 +1,7 @@
 import type { Config } from '../config.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Store } from '../domain/store.ts';
+import { type AgreedAcks, createAgreedAcks } from '../store/agreed-acks.ts';
 import { createPostgresStore } from '../store/postgres-store.ts';
 import { createRedundantStore } from '../store/redundant-store.ts';
 import type { Databases } from './databases.ts';
@@ -9,6 +10,7 @@ import type { Databases } from './databases.ts';
 export interface OpenedStore extends Store {
   /** Summaries that wait to be written to one of them. */
   pending(database: string): number;
+  readonly agreed: AgreedAcks;
 }
 
 /**
@@ -17,7 +19,7 @@ export interface OpenedStore extends Store {
  * @param stopping Ends the waiting of reads.
  */
 export function openStore(
-  { databases }: Databases,
+  { databases, presence }: Databases,
   config: Config,
   observe: Observe,
   stopping?: AbortSignal,
@@ -27,13 +29,16 @@ export function openStore(
     name: database.name,
     store: createPostgresStore({ database, waitMs: writeTimeoutMs, observe }),
   }));
+  const agreed = createAgreedAcks({ acks: writeAcks, databases, presence });
   const redundant = createRedundantStore({
     databases: stores,
     acks: writeAcks,
+    agreed,
     writeTimeoutMs,
     readTimeoutMs,
     ...(stopping && { stopping }),
     observe,
   });
-  return { ...redundant, pending: (database) => stores.find(({ name }) => name === database)?.store.pending() ?? 0 };
+  const pending = (database: string) => stores.find(({ name }) => name === database)?.store.pending() ?? 0;
+  return { ...redundant, pending, agreed };
 }

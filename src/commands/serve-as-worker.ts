@@ -3,7 +3,7 @@ import type { Config } from '../config.ts';
 import type { Observe } from '../domain/observation.ts';
 import { createLog } from '../log.ts';
 import { createCalls } from './calls.ts';
-import { openDatabases, startDatabases } from './databases.ts';
+import { openDatabases, settingsOf, startDatabases } from './databases.ts';
 import { createService } from './service.ts';
 
 /** Longer than the primary waits for the other workers. */
@@ -23,7 +23,7 @@ export async function serveAsWorker(config: Config): Promise<void> {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 
-  const opened = await openDatabases(config, observe);
+  const opened = await openDatabases(config, observe, { settings: settingsOf(config) });
   const service = createService({
     config,
     opened,

@@ -3,7 +3,7 @@ import type { Observe } from '../domain/observation.ts';
 import { createLog } from '../log.ts';
 import { createTelemetry, renderTogether } from '../telemetry.ts';
 import { announce } from './announce.ts';
-import { type Databases, openDatabases, startDatabases } from './databases.ts';
+import { type Databases, looksAt, openDatabases, settingsOf, startDatabases } from './databases.ts';
 import { isDoneBefore } from './is-done-before.ts';
 import { lookAfter } from './look-after.ts';
 import { nextSignal } from './next-signal.ts';
@@ -25,9 +25,13 @@ export async function serveTogether(config: Config): Promise<void> {
     for (const observer of observers) observer(observation);
   };
   const signalled = nextSignal();
-  const opened = await openDatabases(config, observe);
+  const opened = await openDatabases(config, observe, { settings: settingsOf(config) });
   const { databases, memory } = opened;
-  const telemetry = createTelemetry(databases.map(({ name }) => name));
+  const looks = () => looksAt(databases);
+  const telemetry = createTelemetry(
+    databases.map(({ name }) => name),
+    looks,
+  );
   observers.push(telemetry.observe);
   await startDatabases(opened);
 

@@ -3,7 +3,7 @@ import { type Config, ConfigError } from '../config.ts';
 import type { Observe } from '../domain/observation.ts';
 import { createLog } from '../log.ts';
 import { announce } from './announce.ts';
-import { openDatabases, startDatabases } from './databases.ts';
+import { openDatabases, settingsOf, startDatabases } from './databases.ts';
 import { lookAfter } from './look-after.ts';
 import { nextSignal } from './next-signal.ts';
 import { serveAsWorker } from './serve-as-worker.ts';
@@ -42,7 +42,7 @@ async function serveAlone(config: Config, beside: Beside = () => new Promise(() 
   };
   // Listened to from the start: the servers of our own are not to stay behind when it is broken off.
   const signalled = nextSignal();
-  const opened = await openDatabases(config, observe);
+  const opened = await openDatabases(config, observe, { settings: settingsOf(config) });
   const service = createService({ config, opened, observe });
   observers.push(service.observe);
 

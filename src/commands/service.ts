@@ -1,5 +1,7 @@
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Config } from '../config.ts';
+import { compareClocks } from '../database/clocks.ts';
+import { longestInUse } from '../database/notes.ts';
 import { splitPool } from '../database/pools.ts';
 import { Failure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
@@ -8,11 +10,11 @@ import type { Operation } from '../http/operation-routes.ts';
 import { type HttpServer, serveHttp } from '../http/server.ts';
 import { createCopy } from '../repair/copy.ts';
 import { createDeleter } from '../repair/deletions.ts';
-import { createStatusBoard } from '../status.ts';
+import { createStatusBoard, type SharedStatus } from '../status.ts';
 import { createTelemetry, type Telemetry } from '../telemetry.ts';
-import type { Databases } from './databases.ts';
+import { type Databases, looksAt } from './databases.ts';
 import { isDoneBefore } from './is-done-before.ts';
-import { openStore } from './open-store.ts';
+import { type OpenedStore, openStore } from './open-store.ts';
 
 /**
  * What a platform gives a process between SIGTERM and SIGKILL is 30 s on Heroku and Kubernetes, 10 s with Docker; some of
@@ -56,7 +58,11 @@ export interface Service {
 export function createService({ config, opened, observe, metrics }: ServiceOptions): Service {
   const { databases } = opened;
   const { writeAcks, retentionSeconds, ageMaxSeconds, bodyBytesMax } = config;
-  const telemetry = createTelemetry(databases.map(({ name }) => name));
+  const looks = () => looksAt(databases);
+  const telemetry = createTelemetry(
+    databases.map(({ name }) => name),
+    looks,
+  );
   const graceEnd = new AbortController();
   const store = openStore(opened, config, observe, graceEnd.signal);
   const board = createStatusBoard({
@@ -64,6 +70,7 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
     writeAcks,
     databases: () => databases.map((database) => database.status()),
     pending: store.pending,
+    shared: () => sharedStatus(opened, config, store),
   });
   const copies = databases.map((database) => createCopy({ database, observe }));
   const app = createApp({
@@ -107,6 +114,23 @@ export function createService({ config, opened, observe, metrics }: ServiceOptio
       const isClosed = await isDoneBefore(opened.close(), deadlineMs + stopTimeoutMs);
       observe({ type: 'stopped', clean: isDrained && isClosed && cutOff === 0, cutOff });
     },
+  };
+}
+
+function sharedStatus({ databases }: Databases, config: Config, { agreed }: OpenedStore): SharedStatus {
+  const { differenceSeconds, message } = compareClocks(databases, Date.now() / 1000);
+  const daysOf = (seconds: number | undefined) => (seconds === undefined ? null : seconds / 86_400);
+  return {
+    acks: { writes: agreed.forWrites(), reads: agreed.forReads() },
+    keeps: {
+      retentionDays: daysOf(longestInUse(databases, 'retention_seconds', config.retentionSeconds)),
+      packAfterDays: daysOf(longestInUse(databases, 'pack_after_seconds', config.packAfterSeconds)),
+    },
+    clocks: { differenceMs: Math.round(1000 * differenceSeconds), message },
+    of: (name) => ({
+      caughtUp: agreed.counts(name),
+      weeksHeldBack: databases.find((database) => database.name === name)?.notes()?.weeksHeldBack ?? 0,
+    }),
   };
 }
 

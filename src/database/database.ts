@@ -1,11 +1,12 @@
 import type { QueryResult } from 'pg';
 import { type Failure, isForOperator } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
-import type { ClockReading } from './clocks.ts';
+import { type ClockReading, clockOffset } from './clocks.ts';
 import type { RowCursor } from './cursor.ts';
 import type { Run } from './deletions.ts';
 import { createHealth, type DatabaseStatus } from './health.ts';
 import { createMonitor } from './monitor.ts';
+import { createNotebook, type Notebook, type Notes } from './notes.ts';
 import { type Purpose, type Statement, type StatementTimeouts, splitPool } from './pools.ts';
 import { prepareDatabase } from './prepare-database.ts';
 import { databaseFailure, isLocked } from './sqlstate.ts';
@@ -28,6 +29,8 @@ export interface DatabaseOptions {
   readonly claimIdentity: (name: string, identity: string) => void;
   /** What is to be done with it whenever it has been connected to anew, before it is used. */
   readonly beforeUse?: (run: Run) => Promise<void>;
+  /** Where it is to keep what it reads of other services; left out, it only reads. */
+  readonly notebook?: Notebook;
   readonly observe: Observe;
 }
 
@@ -50,20 +53,24 @@ export interface Database {
   status(): DatabaseStatus;
   /** Undefined while it cannot be reached. */
   clock(): ClockReading | undefined;
+  /** What services have noted in it, as it was read last; undefined: never. */
+  notes(): Notes | undefined;
   /** Ends all connections. The caller bounds the wait. */
   close(): Promise<void>;
 }
 
 /** Creates a database that `start` is to connect. Its calls fail at once, with the reason, until it is up. */
 export function createDatabase(options: DatabaseOptions): Database {
-  const { name, url, connectTimeoutMs } = options;
+  const { name, url, connectTimeoutMs, notebook = createNotebook({ name }) } = options;
   const questionMs = Math.min(lookTimeoutMs, connectTimeoutMs);
   const health = createHealth(options);
+  const { clock } = health;
   const monitor = createMonitor({
     url,
     attempts: tlsAttempts(url, options.sslMode),
     timeouts: { connectTimeoutMs, statementTimeoutMs: questionMs, queryTimeoutMs: questionMs },
     prepare: (found, signal) => prepareDatabase(options, found, signal),
+    look: notebook.look,
     onUp: health.goUp,
     onDown: health.goDown,
     onLost: health.renewPools,
@@ -96,10 +103,15 @@ export function createDatabase(options: DatabaseOptions): Database {
       const cursor = await noting(purpose, health.usablePools(purpose).open(purpose, statement));
       return { read: (rowsMax) => noting(purpose, cursor.read(rowsMax)), close: cursor.close };
     },
-    status: health.status,
-    clock: health.clock,
+    status: () => ({ ...health.status(), clockOffsetMs: offsetMs(clock()) }),
+    clock,
+    notes: notebook.latest,
     close: () => monitor.stop().then(health.dropPools),
   };
+}
+
+function offsetMs(clock: ClockReading | undefined): number | null {
+  return clock === undefined ? null : Math.round(1_000 * clockOffset(clock, Date.now() / 1_000));
 }
 
 /** Failures that say nothing about the health of a database: the caller mends them, or its user does. */

@@ -35,6 +35,8 @@ export interface DatabaseStatus {
   readonly pooler: boolean | null;
   /** False: the server acknowledges commits that are not on disk, and a power failure loses them. */
   readonly fsync: boolean | null;
+  /** How far its clock is ahead of the service's; null while it cannot be reached. */
+  readonly clockOffsetMs: number | null;
 }
 
 export interface HealthOptions {
@@ -59,7 +61,7 @@ export interface Health {
   usablePools(purpose: Purpose): Pools;
   /** Resolves when the connections have ended. */
   dropPools(): Promise<void>;
-  status(): DatabaseStatus;
+  status(): Omit<DatabaseStatus, 'clockOffsetMs'>;
   /** As of the last look; undefined while the database cannot be reached. */
   clock(): ClockReading | undefined;
 }

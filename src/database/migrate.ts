@@ -24,8 +24,10 @@ const isIncomplete = `
     to_regclass('deletions'), to_regprocedure('apply_deletion(uuid, integer)'),
     to_regclass('quarantine'), to_regprocedure('quarantine_summary(uuid, jsonb, text)'),
     to_regprocedure('packed_with_sketches(integer, timestamptz, timestamptz)'),
-    to_regclass('packed_arrivals'), to_regprocedure('packed_with_arrivals(integer, timestamptz, timestamptz)')) > 0
-    as incomplete`;
+    to_regclass('packed_arrivals'), to_regprocedure('packed_with_arrivals(integer, timestamptz, timestamptz)'),
+    to_regclass('settings_in_use'), to_regclass('equal_rounds'), to_regclass('retention_state'),
+    to_regprocedure('maintain_weeks(timestamptz, integer, timestamptz, interval)'),
+    to_regprocedure('reopen_hours(timestamptz)')) > 0 as incomplete`;
 
 /** Elects one of several processes that migrate at once; a random number, ours for good. */
 const lockValue = 5_912_204_387_116_021;

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
+import { compareClocks } from './clocks.ts';
 import type { Database } from './database.ts';
+import { longestInUse } from './notes.ts';
 
 /** A quarter of a second of work; whole days of a summary a minute. */
 const summariesMax = 50_400;
@@ -34,6 +36,8 @@ const throwAway = `
 
 /** The end of a table that holds nothing goes back to the system. */
 const giveBackRoom = 'vacuum (truncate) packed_summaries';
+/** What a clock noted that was ahead would keep a week from being packed for as long as it was ahead. */
+const mendChanges = 'update summary_weeks set changed_at = now() where changed_at > now()';
 
 const step = 'select * from pack_summaries(to_timestamp($1::float8), to_timestamp($2::float8), $3, $4)';
 
@@ -50,11 +54,13 @@ export interface PackOptions {
  * Packs one week of every database, the oldest that is due, or goes on with the one that was begun. Rests after each step
  * three times as long as it took: a quarter of one processor of the server at most. What is interrupted goes on at the
  * next run. A failure of one database is observed and keeps none of the others from it. Of a disk that was too small the room
- * is given back: a pack that takes the last of it would end the writes.
+ * is given back: a pack that takes the last of it would end the writes. Of services that wait for different times, the longest
+ * counts; while the clocks are apart, nothing is packed.
  */
 export async function packOnce(options: PackOptions, signal?: AbortSignal): Promise<void> {
-  const { databases, packAfterSeconds, observe } = options;
-  if (packAfterSeconds === undefined) return;
+  const { databases, now, observe } = options;
+  const packAfterSeconds = longestInUse(databases, 'pack_after_seconds', options.packAfterSeconds);
+  if (packAfterSeconds === undefined || compareClocks(databases, now()).state === 'apart') return;
   const work = databases.map(async (database) => {
     try {
       await packWeek(database, options, packAfterSeconds, signal);
@@ -81,14 +87,16 @@ async function giveUp(database: Database): Promise<void> {
 
 async function packWeek(
   database: Database,
-  { now, observe }: PackOptions,
+  { databases, now, observe }: PackOptions,
   packAfterSeconds: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  await database.query('maintain', { text: mendChanges });
   const rest = (ms: number) => sleep(ms, undefined, signal && { signal }).catch(() => undefined);
   for (let tries = 0; tries < triesMax && !signal?.aborted; ) {
     const begun = performance.now();
-    const values = [now() - packAfterSeconds, now() - quietSeconds, summariesMax, seriesMin];
+    const { leastNow } = compareClocks(databases, now());
+    const values = [leastNow - packAfterSeconds, leastNow - quietSeconds, summariesMax, seriesMin];
     const { rows } = await database.query('maintain', { text: step, values });
     const [{ step: done, week }] = rows;
     if (done === 'begun') await checkRoom(database);

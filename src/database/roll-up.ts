@@ -3,6 +3,7 @@ import { toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import { mergeSketches } from '../domain/sketch.ts';
 import { byteaArray, int4Array, textArray, timestamptzArray } from './binary-array.ts';
+import { compareClocks } from './clocks.ts';
 import type { Database } from './database.ts';
 
 /** What a step is to take, so that no writer notices. */
@@ -15,9 +16,13 @@ const [hoursFirst, hoursMax] = [4, 1_000];
 const restFactor = 2;
 
 /** What comes later than this makes its hour dirty, which is right too but is merged twice. */
-const lateness = '5 minutes';
+const latenessSeconds = 300;
 
-const step = `select roll_up(date_bin('1 hour', now() - interval '${lateness}', 'epoch'), $1) as done`;
+const hourSeconds = 3_600;
+
+const step = 'select roll_up(to_timestamp($2::float8), $1) as done';
+
+const reopen = 'select reopen_hours(to_timestamp($1::float8))';
 
 /** A few milliseconds; each commit of a write leaves one. */
 const digestRowsMax = 10_000;
@@ -31,23 +36,32 @@ const rollUpTables = ['hourly_rollups', 'daily_rollups'] as const;
 
 export interface RollUpOptions {
   readonly databases: readonly Database[];
+  /** Unix seconds; the time of the system when left out. */
+  readonly now?: () => number;
   readonly observe: Observe;
 }
 
 /**
  * Brings the digests and roll-ups of every database up to date, in short steps with twice as long a rest after each: a third of
  * one processor of the server at most. A failure of one database is observed and keeps none of the others from it.
+ *
+ * Which hours are over the clock decides that is furthest behind. While the clocks are apart, no hour is taken for over.
  */
-export async function rollUpOnce({ databases, observe }: RollUpOptions, signal?: AbortSignal): Promise<void> {
+export async function rollUpOnce(options: RollUpOptions, signal?: AbortSignal): Promise<void> {
+  const { databases, now = () => Date.now() / 1000, observe } = options;
+  const { state, leastNow } = compareClocks(databases, now());
+  const closedTo = Math.floor((leastNow - latenessSeconds) / hourSeconds) * hourSeconds;
+  const until = state === 'apart' ? Number.NEGATIVE_INFINITY : closedTo;
   const work = databases.map(async (database) => {
     let [steps, hours] = [0, hoursFirst];
     try {
+      if (state !== 'apart') await database.query('maintain', { text: reopen, values: [until] });
       for (let merged = digestRowsMax; merged === digestRowsMax && !signal?.aborted; ) {
         merged = (await database.query('maintain', { text: mergeDigests })).rows[0].done;
       }
       while (!signal?.aborted) {
         const begun = performance.now();
-        const { rows } = await database.query('maintain', { text: step, values: [hours] });
+        const { rows } = await database.query('maintain', { text: step, values: [hours, until] });
         hours = Math.ceil(Math.min(hoursMax, 4 * hours, (hours * stepMs) / (performance.now() - begun)));
         await mergeLoose(database);
         if (rows[0].done === 0) break;

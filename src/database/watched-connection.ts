@@ -8,6 +8,7 @@ import { Failure } from '../domain/failure.ts';
 import type { ClockReading } from './clocks.ts';
 import { type Connection, connect } from './connect.ts';
 import type { ConnectionTimeouts } from './connection-options.ts';
+import type { Run } from './deletions.ts';
 import { refuseSharedSessions } from './pooling.ts';
 import { checkSession, identityColumns, type SessionIdentity } from './session.ts';
 import type { TlsAttempt } from './tls.ts';
@@ -45,6 +46,8 @@ export interface WatchedConnectionOptions {
    * when the signal comes.
    */
   readonly prepare: (inspection: Inspection, signal: AbortSignal) => Promise<void>;
+  /** What else is to be done at each look, before the database counts as up. False: it must be prepared anew. */
+  readonly look: (run: Run, found: { readonly isNew: boolean; readonly readOnly: boolean }) => Promise<boolean>;
   /** The connection was ended by the other side, or on the way. */
   readonly onLost: (cause: Error) => void;
 }
@@ -63,7 +66,7 @@ export interface WatchedConnection {
 
 /** Connects at the first inspection. */
 export function createWatchedConnection(options: WatchedConnectionOptions): WatchedConnection {
-  const { url, attempts, timeouts, prepare, onLost } = options;
+  const { url, attempts, timeouts, prepare, look, onLost } = options;
   let connection: Connection | undefined;
   let connectedAtMs = Number.NEGATIVE_INFINITY;
   let isAnewWanted = false;
@@ -85,15 +88,17 @@ export function createWatchedConnection(options: WatchedConnectionOptions): Watc
       isAnewWanted = false;
       const isNew = connection === undefined;
       connection ??= await connect(attempts, { url, timeouts }, onError);
-      const { client, session, attempt } = connection;
+      const { client } = connection;
       const inspection = await inspect(connection);
-      if (isNew) connectedAtMs = performance.now();
-      if (isNew && session.isPooled) {
-        const { schema } = session;
-        await refuseSharedSessions(connection, () => connect([attempt], { url, timeouts, schema }));
+      if (isNew) {
+        connectedAtMs = performance.now();
+        await refuseShared(connection, url, timeouts);
       }
       const isPromoted = wasReadOnly && !inspection.readOnly;
       if (isNew || isPromoted) await whileAnswering(client, (signal) => prepare(inspection, signal));
+      const run: Run = (text, values) => client.query(text, values);
+      const isWhole = await look(run, { isNew: isNew || isPromoted, readOnly: inspection.readOnly });
+      if (!isWhole && !isNew) isAnewWanted = true;
       wasReadOnly = inspection.readOnly;
       // A session keeps the default that it began with: only a new one sees that the database takes writes again.
       if (inspection.readOnly && !inspection.inRecovery) close();
@@ -105,6 +110,13 @@ export function createWatchedConnection(options: WatchedConnectionOptions): Watc
     waitMs: () => (isAnewWanted ? Math.max(0, connectedAtMs + connectGapMinMs - performance.now()) : 0),
     close,
   };
+}
+
+/** @throws Failure `unsupported_database` for a pooler that gives a connection another session from time to time. */
+async function refuseShared(connection: Connection, url: URL, timeouts: ConnectionTimeouts): Promise<void> {
+  const { session, attempt } = connection;
+  if (!session.isPooled) return;
+  await refuseSharedSessions(connection, () => connect([attempt], { url, timeouts, schema: session.schema }));
 }
 
 /**

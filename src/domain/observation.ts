@@ -42,10 +42,23 @@ export type Observation =
       readonly starts: number;
       readonly withinMs: number;
     }
+  /** The clocks of service and databases began to agree or to differ; `apart`: so much that one of them is wrong. */
+  | { readonly type: 'clocks_compared'; readonly state: 'agree' | 'differ' | 'apart'; readonly message: string | null }
   | { readonly type: 'connection_lost'; readonly database: string; readonly cause: unknown }
   | { readonly type: 'migrated'; readonly database: string; readonly migrations: readonly string[] }
   | { readonly type: 'partition_created'; readonly database: string; readonly monday: string }
-  | { readonly type: 'partition_dropped'; readonly database: string; readonly partition: string }
+  | { readonly type: 'partition_dropped'; readonly database: string; readonly monday: string }
+  /** More weeks are past RETENTION than are dropped unasked. Told again when their number changes; 0: none any more. */
+  | {
+      readonly type: 'weeks_held_back';
+      readonly database: string;
+      readonly weeks: number;
+      /** Mondays; undefined where there are none. */
+      readonly first: string | undefined;
+      readonly last: string | undefined;
+    }
+  /** Another service of these databases keeps summaries longer than this one; `days` null: for ever. */
+  | { readonly type: 'retention_extended'; readonly days: number | null; readonly ownDays: number }
   | { readonly type: 'maintenance_done'; readonly database: string; readonly elected: boolean }
   | { readonly type: 'rolled_up'; readonly database: string; readonly steps: number }
   | { readonly type: 'week_packed'; readonly database: string; readonly monday: string }

@@ -14,6 +14,36 @@ const statusAnswer = z
     version: z.string(),
     ready: z.boolean(),
     writeAcks: z.number(),
+    acks: z
+      .object({
+        writes: z.number().openapi({
+          description:
+            'Commits that a write waits for: WRITE_ACKS; more while other services do not know yet of a lower one.',
+        }),
+        reads: z.number().openapi({
+          description:
+            'The least WRITE_ACKS that anything stored may have been acknowledged with: decides what is complete.',
+        }),
+      })
+      .openapi({ description: 'Of all services of these databases.' }),
+    keeps: z
+      .object({
+        retentionDays: z.number().nullable().openapi({ description: 'null: for ever' }),
+        packAfterDays: z.number().nullable().openapi({ description: 'null: never' }),
+      })
+      .openapi({ description: 'The longest RETENTION and PACK_AFTER of all services of these databases.' }),
+    clocks: z
+      .object({
+        differenceMs: z.number(),
+        message: z.string().nullable().openapi({ description: 'null: they agree to within 2 s.' }),
+      })
+      .openapi({
+        description: 'Of this service and its databases: how far any two of them differ, beyond round trips.',
+      }),
+    warnings: z.array(z.string()).openapi({
+      description:
+        'What an operator is to do something about: clocks that differ, weeks past RETENTION that are held back.',
+    }),
     uptimeSeconds: z.number(),
     repair: z.object({
       lookedAt: z.string().nullable().openapi({
@@ -47,6 +77,16 @@ const statusAnswer = z
           .nullable()
           .openapi({ description: 'true: connections go through a pooler, in session mode' }),
         fsync: z.boolean().nullable().openapi({ description: 'false: a power failure loses acknowledged summaries' }),
+        clockOffsetMs: z.number().nullable().openapi({
+          description: 'How far its clock is ahead of that of the service; null: it cannot be reached.',
+        }),
+        caughtUp: z.boolean().openapi({
+          description:
+            'false: not found equal to the others since it was added, emptied or restored; a read needs others.',
+        }),
+        weeksHeldBack: z.number().openapi({
+          description: 'Weeks past RETENTION that are more than it drops unasked; "m2pg gc --drop" drops them.',
+        }),
         writes: z
           .object({ ok: z.number(), failed: z.number() })
           .openapi({ description: 'Since the start of the process that answers, of which there may be several.' }),

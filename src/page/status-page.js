@@ -17,6 +17,8 @@ import { askForToken } from './token-dialog.js';
  * @property {string | null} tls
  * @property {boolean | null} pooler
  * @property {boolean | null} fsync
+ * @property {number | null} clockOffsetMs
+ * @property {boolean} caughtUp
  * @property {number} queue
  * @property {{ ok: number, failed: number }} writes
  * @property {{ repaired: number, repairedAt: string | null, behind: number | null }} repair
@@ -25,6 +27,8 @@ import { askForToken } from './token-dialog.js';
  * @property {string} version
  * @property {boolean} ready
  * @property {number} writeAcks
+ * @property {{ writes: number, reads: number }} acks
+ * @property {readonly string[]} warnings
  * @property {number} uptimeSeconds
  * @property {{ lookedAt: string | null }} repair
  * @property {readonly DatabaseStatus[]} databases
@@ -65,12 +69,12 @@ async function read() {
 
 /** @param {Status} status */
 function draw(status) {
-  const { databases, writeAcks, ready, uptimeSeconds, version, repair } = status;
+  const { databases, acks, ready, uptimeSeconds, version, repair } = status;
   const up = databases.filter(({ state }) => state === 'up').length;
   const taken = ready ? 'Writes are taken.' : 'Writes are refused: too few databases take them.';
   setText(
     find('summary', HTMLElement),
-    `${up} of ${databases.length} databases are up; a write needs ${writeAcks}. ${taken}`,
+    `${up} of ${databases.length} databases are up; a write needs ${acks.writes}. ${taken}`,
   );
   find('summary', HTMLElement).className = up === databases.length ? 'good' : ready ? 'poor' : 'bad';
   setText(
@@ -82,7 +86,15 @@ function draw(status) {
     const card = cards.children[index];
     if (card) fillCard(card, database);
   });
+  drawWarnings(status.warnings);
   drawLogs(status.logs);
+}
+
+/** What an operator is to do something about. @param {readonly string[]} texts */
+function drawWarnings(texts) {
+  const list = find('warnings', HTMLElement);
+  list.hidden = texts.length === 0;
+  if (list.textContent !== texts.join('')) list.replaceChildren(...texts.map((text) => make('li', {}, text)));
 }
 
 /** What log drains have sent, once one has. @param {LogsStatus} logs */
@@ -104,7 +116,7 @@ function drawLogs({ lines, values, broken, brokenLast, droppedUpstream }) {
 }
 
 /** @type {readonly string[]} */
-const figures = ['Since', 'Round trip', 'Queue', 'Behind', 'Last repair', 'Writes', 'Server', 'Last failure'];
+const figures = ['Since', 'Round trip', 'Clock', 'Queue', 'Behind', 'Last repair', 'Writes', 'Server', 'Last failure'];
 
 /** @param {DatabaseStatus} database */
 function makeCard({ name }) {
@@ -137,6 +149,7 @@ function textsOfHealth(database) {
   return {
     Since: since ? `${clockOf(since)}, ${agoOf(since)}` : 'the start',
     'Round trip': roundTripMs === null ? 'not known' : `${formatNumber(roundTripMs)} ms${old}`,
+    Clock: clockTextOf(database),
     Server: serverOf(database),
     'Last failure': lastFailure ? `${lastFailure.message} (${lastFailure.code}), ${agoOf(lastFailure.at)}` : 'none',
   };
@@ -154,6 +167,14 @@ function textsOfCopies({ state, queue, writes, repair: { behind, repaired, repai
     'Last repair': repairedAt ? `${agoOf(repairedAt)}; ${copied}` : 'none by this process',
     Writes: `${formatNumber(writes.ok)} done, ${formatNumber(writes.failed)} failed`,
   };
+}
+
+/** @param {DatabaseStatus} database */
+function clockTextOf({ clockOffsetMs }) {
+  if (clockOffsetMs === null) return 'not known';
+  const seconds = Math.abs(clockOffsetMs) / 1000;
+  if (seconds < 1) return 'as that of the service';
+  return `${formatDuration(seconds)} ${clockOffsetMs > 0 ? 'ahead' : 'behind'}`;
 }
 
 /** @param {DatabaseStatus} database */

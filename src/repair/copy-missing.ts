@@ -50,6 +50,8 @@ export interface CopiedSlice {
   readonly missing: ReadonlyMap<string, number>;
   readonly isCovered: boolean;
   readonly isLeft: boolean;
+  /** Everything was compared, and every database has what it lacked. */
+  readonly isWhole: boolean;
 }
 
 /**
@@ -67,10 +69,12 @@ export async function copyMissing(
 ): Promise<CopiedSlice> {
   const groups = await findDiffering(slice, widthSeconds, options);
   const failed = new Set<string>();
+  let isWhole = groups.length < groupsMax && !options.isDryRun;
   const total = new Map<string, number>();
   let isCovered = false;
   let isLeft = false;
   for (const batch of batchesOf(groups)) {
+    isWhole &&= !options.signal?.aborted;
     if (options.signal?.aborted) break;
     const begun = performance.now();
     const found = await findMissing(batch, options);
@@ -81,10 +85,11 @@ export async function copyMissing(
       total.set(name, (total.get(name) ?? 0) + missing.length);
     }
     const able = found.filter(({ copy }) => !options.isDryRun && copy.isWritable() && !failed.has(copy.database.name));
-    await Promise.all(able.map((lack) => mend(lack, failed, options)));
+    const areMended = await Promise.all(able.map((lack) => mend(lack, failed, options)));
+    isWhole &&= areMended.every(Boolean) && !found.some(({ isWaiting }) => isWaiting);
     await sleep(restFactor * (performance.now() - begun));
   }
-  return { missing: total, isCovered, isLeft };
+  return { missing: total, isCovered, isLeft, isWhole: isWhole && !isLeft };
 }
 
 async function findDiffering(slice: Slice, widthSeconds: number, options: CopyMissingOptions): Promise<Group[]> {
@@ -134,6 +139,8 @@ interface Lack {
   readonly covered: ReadonlySet<string>;
   /** Those that cover nothing of what it lacks. */
   readonly settled: readonly string[];
+  /** It is to get something that it cannot be given yet. */
+  readonly isWaiting: boolean;
 }
 
 async function findMissing(spans: readonly Span[], { copies, readDeletions }: CopyMissingOptions): Promise<Lack[]> {
@@ -149,28 +156,36 @@ async function findMissing(spans: readonly Span[], { copies, readDeletions }: Co
   return copies.map((copy, index) => {
     const ids = new Set(held[index]?.map(({ summary }) => summary.id));
     const covered = new Set(held[index]?.flatMap((one) => coverOf(copy, one) ?? []));
+    const lacking = union.filter((one) => !ids.has(one.summary.id));
     // What it is about to delete it gets when that is done.
-    const missing = union.filter((one) => !ids.has(one.summary.id) && !isAwaited(copy, one));
-    return { copy, missing, covered, settled: settledIn(copy, missing) };
+    const missing = lacking.filter((one) => !isAwaited(copy, one));
+    const isWaiting = missing.length < lacking.length;
+    return { copy, missing, covered, settled: settledIn(copy, missing), isWaiting };
   });
 }
 
-/** Gives a database what it lacks. */
-async function mend({ copy, missing, settled }: Lack, failed: Set<string>, options: CopyMissingOptions): Promise<void> {
+/** Gives a database what it lacks. @returns Whether it has all of it now. */
+async function mend(
+  { copy, missing, settled }: Lack,
+  failed: Set<string>,
+  options: CopyMissingOptions,
+): Promise<boolean> {
   const { name } = copy.database;
-  if (missing.length === 0) return;
+  if (missing.length === 0) return true;
   try {
     await copy.store.copy(missing, settled);
     options.onCopied(name, missing.length);
+    return true;
   } catch (error) {
     const failure = toFailure(error);
     if (failure.code === 'data_refused') {
       // The others were stored; these are in its quarantine.
       const stored = missing.length - failure.problems.length;
       if (stored > 0) options.onCopied(name, stored);
-      return;
+      return false;
     }
     failed.add(name);
     options.onFailed(name, failure);
+    return false;
   }
 }

@@ -11,9 +11,10 @@ export interface Lease {
   release(): Promise<void>;
 }
 
+/** One that lies further ahead than a lease is long was noted before the clock of the database was set back: it is over, too. */
 const takeIt = `
   update repair_lease set holder = $1, until = now() + make_interval(secs => $2)
-  where holder = $1 or until < now() returning holder`;
+  where holder = $1 or until < now() or until > now() + make_interval(secs => $2) returning holder`;
 
 const releaseIt = `update repair_lease set until = '-infinity' where holder = $1`;
 

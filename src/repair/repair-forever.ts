@@ -4,6 +4,7 @@ import type { DeletionMemory } from '../database/deletion-memory.ts';
 import { toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import { createCopy } from './copy.ts';
+import { createEquality } from './equality.ts';
 import { createLease } from './lease.ts';
 import { createRepair } from './repair-pass.ts';
 
@@ -26,7 +27,7 @@ export async function repairForever(options: RepairForeverOptions, signal: Abort
   const { databases, observe } = options;
   const copies = databases.map((database) => createCopy({ database, observe }));
   const lease = createLease(() => copies.filter((copy) => copy.isWritable()));
-  const repair = createRepair({ ...options, copies, signal });
+  const repair = createRepair({ ...options, copies, equality: createEquality({ copies, observe }), signal });
   while (!signal.aborted) {
     try {
       if (await lease.take()) await repair.pass(lease.take);

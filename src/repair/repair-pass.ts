@@ -9,11 +9,15 @@
  * 3. Copy what is missing there, in both directions (`copy-missing.ts`).
  * 4. Where digests differ although nothing is missing, a digest is wrong: it is counted anew.
  *
- * Hours past the retention are left alone: a week that one database has dropped does not come back from another.
+ * Hours past the retention are left alone: a week that one database has dropped does not come back from another. As for dropping,
+ * that is the longest retention of all services, by the clock that is furthest behind. What lies ahead of time is compared as well,
+ * however far: some clock may have been.
  */
+
+import { compareClocks } from '../database/clocks.ts';
 import { createDeletionMemory, type DeletionMemory } from '../database/deletion-memory.ts';
+import { longestInUse } from '../database/notes.ts';
 import { type Failure, toFailure } from '../domain/failure.ts';
-import { aheadSecondsMax } from '../domain/instant.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Copy, Slice } from './copy.ts';
 import { copyMissing } from './copy-missing.ts';
@@ -21,15 +25,13 @@ import { createDeletionsReader, type KnownDeletions } from './coverage.ts';
 import { syncDeletions } from './deletions.ts';
 import { type DifferingSlice, findDifferingSlices } from './differing-slices.ts';
 import { createDueSlices, type DueSlice } from './due-slices.ts';
+import type { Equality } from './equality.ts';
 
 const hourSeconds = 3_600;
 const minuteSeconds = 60;
 
 /** A write settles within it, one way or the other, unless something is wrong. */
 const defaultRestMs = 3_000;
-
-/** Of summaries that are ahead of time: as far as they are taken, and an hour of clocks that differ. */
-const aheadSeconds = aheadSecondsMax + hourSeconds;
 
 /** Neighbours are copied together, so that a long outage does not take a thousand small steps. */
 const joinedSecondsMax = 6 * hourSeconds;
@@ -50,6 +52,8 @@ export interface RepairOptions {
   readonly isDryRun?: boolean;
   /** How long a difference must have stood, unchanged; some seconds when left out. */
   readonly restMs?: number;
+  /** Follows passes over everything, of all names. */
+  readonly equality?: Equality;
   /** Ends a pass at the next batch. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -82,7 +86,7 @@ export interface Repair {
 
 /** A repair that has seen nothing yet: its first pass copies nothing, since nothing has stood for long. */
 export function createRepair(options: RepairOptions): Repair {
-  const { copies, memory = createDeletionMemory(), observe } = options;
+  const { copies, memory = createDeletionMemory(), equality, observe } = options;
   const isRetrying = !options.isDryRun;
   const dueSlices = createDueSlices({ restMs: options.restMs ?? defaultRestMs, isRetrying });
 
@@ -90,6 +94,7 @@ export function createRepair(options: RepairOptions): Repair {
     const found = await repairSlice(slice, among, options);
     const isCertain = members.every(({ isAtRest }) => isAtRest) && !found.isCovered;
     if (found.missing.size === 0 && isCertain) await recount(slice, among.readable, options);
+    if (found.isWhole) equality?.mended(slice);
     if (!found.hasFailed) for (const member of members) dueSlices.tried(member, performance.now());
     return { missing: found.missing, hasFailed: found.hasFailed || found.isLeft };
   };
@@ -114,10 +119,13 @@ export function createRepair(options: RepairOptions): Repair {
       if (!options.isDryRun) await syncDeletions(reachable, { memory, mayGoOn, onFailed });
       const readable = reachable.filter((copy) => copy.isReadable());
       if (readable.length < 2) return { differing: 0, missing: {}, hasFailed: false, untried: [] };
+      await equality?.begin(readable);
       const differing = await findDifferingSlices(readable, rangeOf(options));
+      equality?.looked(differing);
       observe({ type: 'repair_looked', missing: countMissing(readable, differing), slices: differing.length });
       const due = joinNeighbours(dueSlices.due(differing, performance.now()));
       const found = await repairAll(due, { readable, readDeletions: createDeletionsReader(readable) }, mayGoOn);
+      await equality?.end();
       for (const copy of readable) if (copy.isReadable()) copy.noteSuccess();
       return { differing: differing.length, ...found, untried: dueSlices.untried() };
     },
@@ -128,12 +136,14 @@ export function createRepair(options: RepairOptions): Repair {
  * Whole hours, from the one of the oldest instant that is shown and taken: that belongs to a week that is not dropped yet, so
  * what is copied of it stays.
  */
-function rangeOf({ retentionSeconds, now, range }: RepairOptions): Slice {
-  const oldestHour = retentionSeconds === undefined ? 0 : Math.floor((now() - retentionSeconds) / hourSeconds);
-  const until = Math.min(now() + aheadSeconds, range?.until ?? Number.POSITIVE_INFINITY);
+function rangeOf({ copies, retentionSeconds, now, range }: RepairOptions): Slice {
+  const databases = copies.map(({ database }) => database);
+  const longest = longestInUse(databases, 'retention_seconds', retentionSeconds);
+  const { leastNow } = compareClocks(databases, now());
+  const oldestHour = longest === undefined ? 0 : Math.floor((leastNow - longest) / hourSeconds);
   return {
     from: Math.max(oldestHour, Math.floor((range?.from ?? 0) / hourSeconds)) * hourSeconds,
-    until: Math.ceil(until / hourSeconds) * hourSeconds,
+    until: Math.ceil((range?.until ?? Number.POSITIVE_INFINITY) / hourSeconds) * hourSeconds,
   };
 }
 

@@ -3,6 +3,7 @@ import { withTimeout } from '../database/with-timeout.ts';
 import { Failure, toFailure } from '../domain/failure.ts';
 import type { Observe } from '../domain/observation.ts';
 import type { Completeness, Store } from '../domain/store.ts';
+import type { AgreedAcks } from './agreed-acks.ts';
 
 /** One of the databases of a redundant store. */
 export interface NamedStore {
@@ -13,6 +14,10 @@ export interface NamedStore {
 export interface RedundantReadsOptions {
   readonly databases: readonly NamedStore[];
   readonly acks: number;
+  /** Where other services may use the same databases; left out, `acks` alone counts. */
+  readonly agreed?: AgreedAcks;
+  /** Of a read that has begun: whether those that have answered can lack anything. */
+  readonly isEnough?: (answered: readonly string[]) => boolean;
   readonly readTimeoutMs: number;
   /** From then on no read waits for a database: it is answered with what the others hold. */
   readonly stopping?: AbortSignal;
@@ -114,10 +119,12 @@ export function isAboutQuery({ code }: Failure): boolean {
 /** Who contributed and whether that is enough: N − W + 1 of N databases cannot all lack what W have acknowledged. */
 export function completenessOf(
   failed: ReadonlyMap<string, Failure>,
-  { databases, acks }: RedundantReadsOptions,
+  { databases, acks, isEnough }: RedundantReadsOptions,
 ): Completeness {
+  const names = databases.map(({ name }) => name);
+  const answered = names.filter((name) => !failed.has(name));
   return {
-    outcomes: databases.map(({ name }) => ({ database: name, outcome: failed.get(name)?.code ?? 'ok' })),
-    complete: databases.length - failed.size >= databases.length - acks + 1,
+    outcomes: names.map((database) => ({ database, outcome: failed.get(database)?.code ?? 'ok' })),
+    complete: isEnough ? isEnough(answered) : answered.length >= names.length - acks + 1,
   };
 }

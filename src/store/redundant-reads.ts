@@ -13,19 +13,25 @@ export type RedundantReads = Pick<Store, 'select' | 'selectSpans' | 'aggregate' 
 
 /** Creates the reading half of a redundant store; `redundant-store.ts` says what it promises. */
 export function createRedundantReads(options: RedundantReadsOptions): RedundantReads {
+  const begin = (): RedundantReadsOptions => ({
+    ...options,
+    ...(options.agreed && { isEnough: options.agreed.beginRead() }),
+  });
   const selectBy = async (read: (store: Store) => Promise<Selection>): Promise<Selection> => {
+    const begun = begin();
     const { given, failed } = await ask(options.databases, read, options);
-    return { ...completenessOf(failed, options), summaries: unionById(given.map(({ value }) => value)) };
+    return { ...completenessOf(failed, begun), summaries: unionById(given.map(({ value }) => value)) };
   };
 
   return {
     select: (query) => selectBy((store) => store.select(query)),
     selectSpans: (spans) => selectBy((store) => store.selectSpans(spans)),
-    aggregate: (query) => redundantAggregate(query, options),
+    aggregate: (query) => redundantAggregate(query, begin()),
     async names(query) {
+      const begun = begin();
       const { given, failed } = await ask(options.databases, (store) => store.names(query), options);
       const found = given.map(({ value }) => value);
-      return { ...completenessOf(failed, options), ...unionNames(found, query.limit) };
+      return { ...completenessOf(failed, begun), ...unionNames(found, query.limit) };
     },
     units: (names) => unionUnits(names, options.databases),
   };

@@ -12,7 +12,8 @@
  * 2. Count every id once, whichever databases hold it. Merged groups are compared by digest; only where databases
  *    differ are their summaries read one by one (`reconcile-groups.ts`).
  * 3. Say who answered. Each acknowledged summary is in `acks` of N databases, so N − acks + 1 answers cannot all have
- *    missed it: with that many the result is complete.
+ *    missed it: with that many the result is complete. Of several services with different numbers, the least counts
+ *    (`agreed-acks.ts`).
  *
  * Refused alternative: one primary with the others following it, which would need elections, and a majority to write.
  * Summaries never change and their ids are unique, so a union of sets is all the agreement that is needed.
@@ -34,7 +35,7 @@ export interface RedundantStoreOptions extends RedundantReadsOptions {
 
 /** Creates the store of several databases, which fails only when too few of them do what a call needs. */
 export function createRedundantStore(options: RedundantStoreOptions): Store {
-  const { databases, acks, writeTimeoutMs, observe } = options;
+  const { databases, agreed, writeTimeoutMs, observe } = options;
 
   const writeTo = async ({ name, store }: NamedStore, summaries: readonly Summary[]) => {
     const begun = performance.now();
@@ -53,6 +54,7 @@ export function createRedundantStore(options: RedundantStoreOptions): Store {
 
     async write(summaries) {
       if (summaries.length === 0) return { copies: databases.length, databases: databases.length };
+      const acks = agreed?.forWrites() ?? options.acks;
       let copies = 0;
       const writes = databases.map((database) =>
         writeTo(database, summaries).then(() => {
@@ -64,7 +66,8 @@ export function createRedundantStore(options: RedundantStoreOptions): Store {
       } catch (cause) {
         const refused = refusedBy(cause);
         if (refused.length > databases.length - acks) throw refusedByAll(refused);
-        const message = `${copies} of ${databases.length} databases have committed, ${acks} needed`;
+        const reason = acks > options.acks ? ', since services with a higher WRITE_ACKS may not know of ours yet' : '';
+        const message = `${copies} of ${databases.length} databases have committed, ${acks} needed${reason}`;
         throw new Failure('too_few_copies', message, { cause });
       }
       const settled = Promise.allSettled(writes).then(() => copies);

@@ -1,9 +1,10 @@
 import { Client } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
-import { maintainForever, maintainOnce } from '../../src/database/maintain.ts';
+import { maintainForever, maintainOnce, maintain as maintainWeeks } from '../../src/database/maintain.ts';
 import type { Observation } from '../../src/domain/observation.ts';
 import { createPostgresStore } from '../../src/store/postgres-store.ts';
+import { withClock } from '../support/clocks.ts';
 import { freshDatabase, freshDatabaseUrl, runSql } from '../support/fresh-database.ts';
 import { summaryOf } from '../support/summaries.ts';
 
@@ -25,11 +26,12 @@ async function partitionsOf(url: URL): Promise<unknown[]> {
   return (await runSql(url, text)).map(({ relname }) => relname);
 }
 
-/** Maintains once and gives what was observed. */
+/** Maintains once, all clocks being the same, and gives what was observed. */
 async function maintain(databases: readonly Database[], retentionSeconds?: number, now = nowSeconds) {
   const observations: Observation[] = [];
   const observe = (observation: Observation) => observations.push(observation);
-  await maintainOnce({ databases, retentionSeconds, now, observe });
+  const clocked = databases.map((database) => withClock(database, now));
+  await maintainOnce({ databases: clocked, retentionSeconds, now, observe });
   return observations;
 }
 
@@ -69,11 +71,11 @@ test('drops the weeks that lie wholly past the retention, and only those', async
   await store.write(buckets.map((bucket) => summaryOf({ bucket })));
   const droppedAt = async (now: number) =>
     (await maintain([database], week, () => now)).flatMap((observation) =>
-      observation.type === 'partition_dropped' ? [observation.partition] : [],
+      observation.type === 'partition_dropped' ? [observation.monday] : [],
     );
   // One second before a week is wholly past, and at the instant when it is.
-  expect(await droppedAt(monday - 1)).toEqual([partitionOf(monday - 3 * week)]);
-  expect(await droppedAt(monday)).toEqual([partitionOf(monday - 2 * week)]);
+  expect(await droppedAt(monday - 1)).toEqual([dayOf(monday - 3 * week)]);
+  expect(await droppedAt(monday)).toEqual([dayOf(monday - 2 * week)]);
   const { summaries } = await store.select({ namePattern: undefined, from: 0, to: 4e9 });
   expect(summaries.map(({ bucket }) => bucket).toSorted((a, b) => a - b)).toEqual(buckets.slice(3));
 });
@@ -91,7 +93,7 @@ test('elects one of several processes, and tells the others at once', async () =
   const { database } = await started(url);
   const other = await session(url);
   await other.query('begin');
-  await other.query('select * from maintain_summaries(null, 0)');
+  await other.query('select * from maintain_weeks(now(), 0, null, null)');
   const begun = performance.now();
   expect(await maintain([database])).toEqual([{ type: 'maintenance_done', database: 'db1', elected: false }]);
   // As long as a statement may take, if it waited.
@@ -108,25 +110,23 @@ test('leaves a week that a long read holds to the next run, and holds up writes 
   const reader = await session(url);
   await reader.query('begin');
   await reader.query('select count(*) from summaries');
-  const maintaining = maintain([database], week);
+  const asked = { now: nowSeconds(), oldest: nowSeconds() - week, advanceSeconds: null };
+  const maintaining = maintainWeeks(database, asked, ignore);
   const begun = performance.now();
   await store.write([summaryOf()]);
-  const observations = await maintaining;
+  expect(await maintaining).toMatchObject({ elected: true, dropped: [] });
   await store.write([summaryOf()]);
   // Half a second once, however many weeks are past: ten of them are five.
   expect(performance.now() - begun).toBeLessThan(4_000);
-  expect(observations.filter(({ type }) => type === 'partition_dropped')).toEqual([]);
-  expect(observations).toContainEqual({ type: 'maintenance_done', database: 'db1', elected: true });
   await reader.query('commit');
-  const next = await maintain([database], week);
-  expect(next.filter(({ type }) => type === 'partition_dropped')).toHaveLength(10);
+  expect((await maintainWeeks(database, asked, ignore)).dropped).toHaveLength(10);
 });
 
 test('maintains the other databases while one fails, and tells which', async () => {
   const urls = await Promise.all([freshDatabaseUrl(), freshDatabaseUrl()]);
   const [first, second] = await Promise.all(urls.map((url, index) => started(url, `db${index + 1}`)));
   if (!first || !second) throw new Error('BUG: two were started');
-  await runSql(urls[0] as URL, 'drop function maintain_summaries');
+  await runSql(urls[0] as URL, 'drop function maintain_weeks cascade');
   const observations = await maintain([first.database, second.database]);
   expect(observations).toContainEqual({ type: 'maintenance_done', database: 'db2', elected: true });
   expect(observations).toContainEqual(

@@ -4,7 +4,16 @@ import { createFragileServers, type FragileServer } from '../support/fragile-ser
 import { runSql } from '../support/fresh-database.ts';
 import { expectUndisturbed, type LoadAnswers } from '../support/load.ts';
 import { databaseUrls } from '../support/proxied-service.ts';
-import { point, read, readComplete, statesOf, statusOf, type WriteAnswer, write } from '../support/service-client.ts';
+import {
+  point,
+  read,
+  readComplete,
+  statesOf,
+  statusOf,
+  untilCaughtUp,
+  type WriteAnswer,
+  write,
+} from '../support/service-client.ts';
 import { eventually, type Service, startService } from '../support/service-process.ts';
 import { idsIn, patientMs, untilEqual } from '../support/stored.ts';
 
@@ -176,6 +185,7 @@ test('a storm of terminated connections fails no write, and leaves nothing behin
 test('with WRITE_ACKS=2 one database is not enough: 503, not ready, and reads of the other are complete', async () => {
   const service = await startOn(2, { WRITE_ACKS: '2' });
   expect(await write(service, point('both'))).toMatchObject({ status: 201, copies: '2/2' });
+  await untilCaughtUp(service);
   await servers[1]?.kill();
   const refused = await write(service, point('one'));
   expect(refused).toMatchObject({ status: 503, retryAfter: '2' });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { minutesOf, post, useBrowser } from '../support/browser.ts';
+import { untilCaughtUp } from '../support/service-client.ts';
 import { eventually } from '../support/service-process.ts';
 
 const browser = useBrowser();
@@ -46,13 +47,14 @@ test('an incomplete answer is shown as such, with the database that did not answ
 
 test('what is missing without harm is said too', async () => {
   const [env, count] = [{ WRITE_ACKS: '2' }, 2];
-  const { page, proxies } = await browser.start({
+  const { page, proxies, service } = await browser.start({
     summaries: minutesOf(['web.latency']),
     path: '/?match=latency',
     env,
     count,
   });
   await page.locator('.chart canvas').waitFor();
+  await untilCaughtUp(service);
   await proxies[0]?.set('refuse');
   await page.getByRole('button', { name: '15m' }).click();
   await page.getByText('db1 (unreachable) did not answer. What is shown is complete all the same.').waitFor();

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { minutesOf, post, useBrowser } from '../support/browser.ts';
 import { logplexFrame } from '../support/drain.ts';
+import { runSql } from '../support/fresh-database.ts';
 import { eventually } from '../support/service-process.ts';
 
 const browser = useBrowser();
@@ -17,6 +18,8 @@ test('/status tells how each database is, down, back and repaired, and follows i
   expect(await card.locator('.state').textContent()).toBe('up');
   expect(await figure('Since').textContent()).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, \d+ s ago$/);
   expect(await figure('Round trip').textContent()).toMatch(/^[\d.]+ ms$/);
+  expect(await figure('Clock').textContent()).toBe('as that of the service');
+  expect(await page.locator('#warnings').isVisible()).toBe(false);
   await eventually(async () => expect(await figure('Queue').textContent()).toBe('empty'));
   await eventually(async () => expect(await figure('Behind').textContent()).toBe('nothing'));
   expect(await figure('Last repair').textContent()).toBe('none by this process');
@@ -49,4 +52,21 @@ test('/status tells of log drains, of what was broken in them and of what was lo
     .getByText('Log drains, to this process: 2 lines, 1 values, 1 broken, 500 lines lost upstream (L10).')
     .waitFor();
   expect(await page.locator('#logs-broken li').allTextContents()).toEqual(['count#b=<b>x: is not a number']);
+});
+
+test('/status tells of weeks that are held back, and of clocks that differ', async () => {
+  const { page, url, urls } = await browser.start({ path: '/status', count: 2 });
+  await page.getByText('2 of 2 databases are up').waitFor();
+  await runSql(urls[1] as URL, 'update retention_state set weeks_held_back = 7');
+  await page.getByText('db2 holds back 7 weeks past RETENTION: "m2pg gc --drop" drops them').waitFor();
+  await page.route(`${new URL('/-/status', url)}`, async (route) => {
+    const status = await (await route.fetch()).json();
+    const message = 'the clock of db1 is 35 s ahead of that of this service: set both right, by NTP';
+    const [first, second] = status.databases;
+    const databases = [{ ...first, clockOffsetMs: 35_000 }, second];
+    await route.fulfill({ json: { ...status, warnings: [message], databases } });
+  });
+  await page.getByText('the clock of db1 is 35 s ahead of that of this service').waitFor();
+  const card = page.getByRole('article', { name: 'db1' });
+  expect(await card.locator('[data-figure="Clock"]').textContent()).toBe('35 s ahead');
 });

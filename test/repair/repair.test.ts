@@ -172,6 +172,27 @@ test('copies whatever can still be read, up to the hour in which the retention e
   expect((await all.repair(options)).at(-1)).toMatchObject({ differing: 0 });
 });
 
+test('copies what is ahead of time, however far: the clock of some service was', async () => {
+  const all = await prepareCopies(2);
+  await all.copies[0]?.store.write(
+    [0.5, 50, 24 * 60, 400 * 24 * 60].map((ahead) => summaryOf({ bucket: Date.now() / 1000 + ahead * 60 })),
+  );
+  await all.repair();
+  await expectAllToHold(all, 4);
+});
+
+test('repairs as far back as any service keeps, by the clock that is furthest behind', async () => {
+  const all = await prepareCopies(2);
+  await all.copies[0]?.store.write(minutes(10));
+  await all.repair({ retentionSeconds: 52 * week, now: () => Date.now() / 1000 + 400 * day });
+  await expectAllToHold(all, 20);
+  await all.copies[1]?.store.write(minutes(5, 3_600));
+  for (const url of all.urls) await runSql(url, "select use_settings('{retention_seconds}', $1)", [[20 * week]]);
+  await eventually(() => expect(all.databases[0]?.notes()?.settings).toHaveLength(1));
+  await all.repair({ retentionSeconds: week });
+  await expectAllToHold(all, 30);
+});
+
 test('repairs the others while one database takes no copies, and tells which', async () => {
   const all = await prepareCopies(3);
   const [, b, c] = all.urls as [URL, URL, URL];

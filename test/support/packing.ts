@@ -1,11 +1,12 @@
 import { expect } from 'vitest';
-import { maintainOnce } from '../../src/database/maintain.ts';
+import { maintain } from '../../src/database/maintain.ts';
 import { packOnce } from '../../src/database/pack.ts';
 import { rollUpOnce } from '../../src/database/roll-up.ts';
 import type { Observation } from '../../src/domain/observation.ts';
 import { binsOf, sketchOf } from '../../src/domain/sketch.ts';
 import type { Summary } from '../../src/domain/summary.ts';
 import { createPostgresStore } from '../../src/store/postgres-store.ts';
+import { withClock } from './clocks.ts';
 import { freshDatabase, freshDatabaseUrl, runSql } from './fresh-database.ts';
 import { everySummary } from './stored.ts';
 import { summaryOf } from './summaries.ts';
@@ -28,19 +29,25 @@ export async function preparePacking() {
   const databases = [database];
   return {
     url,
+    database,
     store,
     observations,
     rollUp: () => rollUpOnce({ databases, observe }),
     /** What the maintenance does, so many days from now. */
-    pack: (inDays: number, packAfterSeconds: number | 'never' = 2 * week) =>
-      packOnce({
-        databases,
+    pack(inDays: number, packAfterSeconds: number | 'never' = 2 * week) {
+      const now = () => Date.now() / 1000 + inDays * day;
+      return packOnce({
+        databases: [withClock(database, now)],
         packAfterSeconds: packAfterSeconds === 'never' ? undefined : packAfterSeconds,
-        now: () => Date.now() / 1000 + inDays * day,
+        now,
         observe,
-      }),
-    retain: (retentionSeconds: number) =>
-      maintainOnce({ databases, retentionSeconds, now: () => Date.now() / 1000, observe }),
+      });
+    },
+    /** As an operator asks for it: however many weeks are past it. */
+    retain: (retentionSeconds: number) => {
+      const now = Date.now() / 1000;
+      return maintain(database, { now, oldest: now - retentionSeconds, advanceSeconds: null }, observe);
+    },
   };
 }
 

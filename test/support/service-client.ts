@@ -88,6 +88,13 @@ async function databasesOf({ url }: Pick<Service, 'url'>): Promise<Status['datab
   return ((await (await fetch(`${url}/-/status`)).json()) as Status).databases;
 }
 
+/** Waits until the databases were found equal, so that each of them counts for what is complete. */
+export function untilCaughtUp(service: Pick<Service, 'url'>): Promise<void> {
+  return eventually(async () => {
+    expect((await databasesOf(service)).filter(({ caughtUp }) => !caughtUp)).toEqual([]);
+  });
+}
+
 /** The status code of `/-/ready` or `/-/healthy`. */
 export async function statusOf({ url }: Pick<Service, 'url'>, path: string): Promise<number> {
   const response = await fetch(`${url}${path}`);
