@@ -19,7 +19,8 @@ interface Grants {
 /** An operator may keep other tables in the schema. One that is not listed here is found by the statement that needs it. */
 const tables = `
   series summaries database_identity m2pg_migrations rollup_state hourly_rollups daily_rollups dirty_hours packed_summaries
-  packed_chunks packing summary_weeks digests repair_lease deletions quarantine`.match(/\S+/g);
+  packed_chunks packing summary_weeks digests repair_lease deletions quarantine
+  packed_arrivals`.match(/\S+/g);
 
 /** The tables and the partitions of summaries, as `$2` names them. */
 const grantsStatement = `

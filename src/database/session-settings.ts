@@ -68,5 +68,4 @@ export const guardedSettings: Readonly<Record<string, string>> = {
   // Damaged pages would be read as empty ones.
   zero_damaged_pages: 'off',
   ignore_checksum_failure: 'off',
-  'plpgsql.variable_conflict': 'error',
 };

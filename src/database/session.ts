@@ -72,6 +72,7 @@ export async function beginSession(client: Client, options: SessionOptions): Pro
       : error;
   });
   checkValues(values, checked);
+  checkGuarded(values, client);
   const home = schema ?? path.find((name) => !/^(pg_|information_schema$)/.test(name));
   if (schema === undefined && home !== undefined) await setPath(ask, home, values);
   const session = { pid, mark, isPooled: pid !== processOf(client), schema: home };
@@ -166,15 +167,18 @@ function checkValues(values: Values, pinned: Readonly<Record<string, string>>): 
       throw new Failure('unsupported_database', `does not keep ${name} = ${wanted} in a session; it is ${value}`);
     }
   }
+}
+
+function checkGuarded(values: Values, { user = '', database = '' }: Client): void {
   for (const [name, wanted] of Object.entries(guardedSettings)) {
     const value = values.get(name) ?? wanted;
-    if (value !== wanted) {
-      throw new Failure(
-        'unsupported_database',
-        `has ${name} = ${value} for this role, which loses data unseen; as a superuser, run ALTER ROLE … RESET ${name}, or ` +
-          `ALTER DATABASE … RESET ${name}`,
-      );
-    }
+    if (value === wanted) continue;
+    const [role, place] = [escapeIdentifier(user), escapeIdentifier(database)];
+    throw new Failure(
+      'unsupported_database',
+      `has ${name} = ${value} for this user, with which data are lost without an error: as a superuser, run ALTER ROLE ${role} ` +
+        `RESET ${name}, or ALTER DATABASE ${place} RESET ${name}, wherever it is set`,
+    );
   }
 }
 
@@ -188,7 +192,8 @@ async function checkAgain(ask: Ask, session: Session, before: Values): Promise<v
   const identity = rows.find((row) => 'pid' in row) as unknown as SessionIdentity;
   checkSession(session, identity);
   const lost = rows.find((row) => 'name' in row && before.get(String(row.name)) !== row.value);
-  if (lost) throw new Failure('unsupported_database', `loses ${lost.name} in a session, which it had just been told`);
+  // Of three statements the first and the last may have met the same session, and the second another one.
+  if (lost) throw new Failure(...refusalOfSharing);
 }
 
 /** As the login told it. */
