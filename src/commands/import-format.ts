@@ -4,6 +4,9 @@ import { createLineSplitter, lineBytesMax, type Splitter } from '../http/receive
 /** How a text of summaries is read, or what it is instead. */
 export type ImportFormat = { readonly splitter: Splitter } | { readonly problem: string };
 
+/** A sketch with all bins that there are takes 2.7 MB, and what is exported can be imported. */
+const bytesMax = 4 * 1_024 * 1_024;
+
 /** What files begin with that are no text of summaries. */
 const beginnings: readonly (readonly [beginning: string, what: string])[] = [
   ['\x1f\x8b', 'is compressed twice'],
@@ -43,7 +46,8 @@ export function formatOf(head: Buffer): ImportFormat {
   const [first = '', second] = text.split('\n', 2).map((line) => line.trim());
   if (isTable(first, second)) return { problem: 'is CSV' };
   // Each line of NDJSON is whole; what is printed over several lines is not.
-  return { splitter: first.startsWith('[') || first === '{' ? createJsonSplitter() : createLineSplitter() };
+  const isJson = first.startsWith('[') || first === '{';
+  return { splitter: isJson ? createJsonSplitter(bytesMax) : createLineSplitter(bytesMax) };
 }
 
 /** Rows of the same number of cells; of a single one, the names of columns. */

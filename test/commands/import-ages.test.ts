@@ -1,6 +1,10 @@
 import { expect, test, vi } from 'vitest';
 import { binsOf, sketchOf } from '../../src/domain/sketch.ts';
+<<<<<<< HEAD
 import { createPostgresStore } from '../../src/store/postgres-store.ts';
+=======
+import { sketchToProto } from '../../src/domain/sketch-proto.ts';
+>>>>>>> operation
 import { runToEnd } from '../support/finished-program.ts';
 import { freshDatabase, freshDatabaseUrl } from '../support/fresh-database.ts';
 import { point } from '../support/service-client.ts';
@@ -39,6 +43,7 @@ test('what is exported can be imported, whatever its age and by whatever door it
   expect(pastRetention.stderr).toMatch(/^line 1: bucket: is older than RETENTION keeps \(7 days\)$/m);
 });
 
+<<<<<<< HEAD
 test('a sketch that is stored stays as it is when it is exported and imported, also if none like it is taken any more', async () => {
   const [from, to] = await Promise.all([freshDatabaseUrl(), freshDatabaseUrl()]);
   const store = createPostgresStore({ database: await freshDatabase({ url: from }), observe: () => undefined });
@@ -51,4 +56,22 @@ test('a sketch that is stored stays as it is when it is exported and imported, a
   expect(imported).toMatchObject({ code: 0, stderr: expect.stringMatching(/^stored 2 summaries.*refused 0 lines\n$/) });
   expect((await runToEnd(['export'], [to])).stdout).toBe(exported.stdout);
   expect((await runToEnd(['verify'], [from, to])).code).toBe(0);
+=======
+test('what is exported can be imported, however large its sketch', async () => {
+  const [from, to] = await Promise.all([freshDatabaseUrl(), freshDatabaseUrl()]);
+  const values: number[] = [];
+  for (let exponent = -290; exponent < 290; exponent += 0.01) values.push(10 ** exponent, -(10 ** exponent));
+  const sketch = Buffer.from(sketchToProto(sketchOf(binsOf(values))) ?? []).toString('base64');
+  expect(sketch.length).toBeGreaterThan(1_000_000);
+  const { value: _, ...place } = point('wide');
+  const statistics = { mean: 0, median: 0, min: -1e290, max: 1e290, perc95: 1, perc99: 1, last: 1 };
+  const service = await startService({ env: { DATABASE_URLS: from.href, WRITE_TIMEOUT_MS: '60000' } });
+  const body = JSON.stringify({ ...place, bucket: 1_700_000_000, count: values.length, ...statistics, sketch });
+  expect((await fetch(`${service.url}/metrics`, { method: 'POST', body })).status).toBe(201);
+  const exported = await runToEnd(['export'], [from]);
+  expect(exported.stdout.length).toBeGreaterThan(1_000_000);
+  const imported = await runToEnd(['import', '-'], [to], { input: exported.stdout });
+  expect(imported).toMatchObject({ code: 0, stderr: expect.stringMatching(/^stored 1 summaries/) });
+  expect((await runToEnd(['export'], [to])).stdout).toBe(exported.stdout);
+>>>>>>> operation
 });

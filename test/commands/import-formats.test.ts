@@ -91,7 +91,7 @@ test('a line of 20 MB is refused with its number, its neighbours are stored, and
   for (let time = 0; time < 2; time += 1) {
     const { code, stderr } = await runToEnd(['import', file], [url]);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^line 2: is longer than 65536 bytes\nstored 2 summaries, .*; refused 1 lines\n$/);
+    expect(stderr).toMatch(/^line 2: is longer than 4194304 bytes\nstored 2 summaries, .*; refused 1 lines\n$/);
     expect(await valuesIn(url)).toEqual([0, 1]);
   }
 });

@@ -21,8 +21,8 @@ const [openBracket, closeBracket, openBrace, closeBrace] = [0x5b, 0x5d, 0x7b, 0x
 const passedOver = new Set([0x20, 0x09, newline, 0x0d, 0xef, 0xbb, 0xbf]);
 
 /** Creates a splitter that holds one element at most, and of one that is too long nothing. */
-export function createJsonSplitter(): Splitter {
-  const element = createElement();
+export function createJsonSplitter(bytesMax = lineBytesMax): Splitter {
+  const element = createElement(bytesMax);
   let isInArray = false;
   let count = 0;
 
@@ -61,7 +61,7 @@ export function createJsonSplitter(): Splitter {
 }
 
 /** The element that is being read. */
-function createElement() {
+function createElement(bytesMax: number) {
   let held: Buffer[] = [];
   let heldBytes = 0;
   let isOpen = false;
@@ -72,7 +72,7 @@ function createElement() {
 
   const hold = (bytes: Buffer) => {
     heldBytes += bytes.length;
-    if (heldBytes > lineBytesMax) held = [];
+    if (heldBytes > bytesMax) held = [];
     else held.push(bytes);
   };
   const begin = (first: number) => {
@@ -118,12 +118,12 @@ function createElement() {
       return end;
     },
     take(): Line {
-      const isTooLong = heldBytes > lineBytesMax;
+      const isTooLong = heldBytes > bytesMax;
       const whole = held.length === 1 && held[0] ? held[0] : Buffer.concat(held);
       held = [];
       heldBytes = 0;
       isOpen = false;
-      if (isTooLong) return tooLong;
+      if (isTooLong) return tooLong(bytesMax);
       return isUtf8(whole) ? { text: whole.toString() } : notUtf8;
     },
   };

@@ -12,7 +12,9 @@ export interface Line {
 }
 
 /** Of a line that was not kept. */
-export const tooLong: Line = { text: undefined, problem: `is longer than ${lineBytesMax} bytes` };
+export function tooLong(bytesMax: number): Line {
+  return { text: undefined, problem: `is longer than ${bytesMax} bytes` };
+}
 
 /** Of a line that is no text. */
 export const notUtf8: Line = { text: undefined, problem: 'is not UTF-8' };
@@ -28,14 +30,14 @@ export interface Splitter {
 }
 
 /** Creates a splitter that holds one line at most, and of one that is too long nothing. */
-export function createLineSplitter(): Splitter {
+export function createLineSplitter(bytesMax = lineBytesMax): Splitter {
   let held: Buffer[] = [];
   let heldBytes = 0;
   let isTooLong = false;
 
   const hold = (bytes: Buffer) => {
     heldBytes += bytes.length;
-    isTooLong ||= heldBytes > lineBytesMax;
+    isTooLong ||= heldBytes > bytesMax;
     if (isTooLong) held = [];
     else if (bytes.length > 0) held.push(bytes);
   };
@@ -58,29 +60,27 @@ export function createLineSplitter(): Splitter {
       const first = bytes.indexOf(newline);
       hold(bytes.subarray(0, first));
       const lines: Line[] = [];
-      if (isTooLong) lines.push(tooLong);
+      if (isTooLong) lines.push(tooLong(bytesMax));
       const begun = release();
-      if (lines.length === 0) lines.push(...decode(begun));
-      if (end > first) lines.push(...decode(bytes.subarray(first + 1, end)));
+      if (lines.length === 0) lines.push(...decode(begun, bytesMax));
+      if (end > first) lines.push(...decode(bytes.subarray(first + 1, end), bytesMax));
       hold(bytes.subarray(end + 1));
       return lines;
     },
     end() {
-      if (isTooLong) return [tooLong];
-      return heldBytes === 0 ? [] : decode(release());
+      if (isTooLong) return [tooLong(bytesMax)];
+      return heldBytes === 0 ? [] : decode(release(), bytesMax);
     },
   };
 }
 
 /** Whole lines. All at once where they are UTF-8, else each by itself, so that only what is not is lost. */
-function decode(block: Buffer): Line[] {
+function decode(block: Buffer, bytesMax: number): Line[] {
+  const toLine = (text: string): Line =>
+    // No character has more than three bytes a unit: short lines need not be measured.
+    text.length > bytesMax / 3 && Buffer.byteLength(text) > bytesMax ? tooLong(bytesMax) : { text };
   if (!isUtf8(block)) return splitBytes(block).map((bytes) => (isUtf8(bytes) ? toLine(bytes.toString()) : notUtf8));
   return block.toString().split('\n').map(toLine);
-}
-
-function toLine(text: string): Line {
-  // No character has more than three bytes a unit: short lines need not be measured.
-  return text.length > lineBytesMax / 3 && Buffer.byteLength(text) > lineBytesMax ? tooLong : { text };
 }
 
 function splitBytes(block: Buffer): Buffer[] {

@@ -18,6 +18,9 @@ import type { SummarySchemas } from './summary-schema.ts';
 /** A transaction of a few milliseconds; larger ones gain nothing more. */
 const batchMax = 5_000;
 
+/** Of summaries with large sketches fewer: several batches are in memory at once. */
+const batchBytesMax = 8 * 1_024 * 1_024;
+
 /** So much is made into summaries in one go, less than a millisecond's work, before others have their turn. */
 const pieceBytes = 64 * 1_024;
 
@@ -122,6 +125,7 @@ function createLineReader({ idOf, isRepeatable, splitter = createLineSplitter(),
   let refused = 0;
   let lastLine = 0;
   let batch: Summary[] = [];
+  let batchBytes = 0;
 
   const refuse = (message: string, path = '') => {
     refused += 1;
@@ -130,7 +134,10 @@ function createLineReader({ idOf, isRepeatable, splitter = createLineSplitter(),
   const readItem = (item: unknown, text: string) => {
     const { schemas, schemasOf = () => schemas, now } = options;
     const { content, found } = parseSummary(item, { schemas: schemasOf(item), now }, isRepeatable);
-    if (content) batch.push(Object.freeze({ id: idOf(content, lastLine - 1, item), ...content }));
+    if (content) {
+      batch.push(Object.freeze({ id: idOf(content, lastLine - 1, item), ...content }));
+      batchBytes += text.length;
+    }
     // One whose only fault is its time is a summary all the same: a file may begin with years that are not kept any more.
     if (found.every(({ path }) => path === 'bucket')) waste.noteSummary(text);
     const [first, ...more] = found;
@@ -164,10 +171,11 @@ function createLineReader({ idOf, isRepeatable, splitter = createLineSplitter(),
       read(splitter.push(bytes));
     },
     end: () => read(splitter.end()),
-    isFull: () => batch.length >= batchMax,
+    isFull: () => batch.length >= batchMax || batchBytes >= batchBytesMax,
     take() {
       const taken = batch;
       batch = [];
+      batchBytes = 0;
       return taken;
     },
     lastLine: () => lastLine,
