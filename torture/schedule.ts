@@ -40,7 +40,7 @@ export interface ScheduleOptions {
   readonly durationMs: number;
   /** Those that may happen. */
   readonly faults: readonly Fault[];
-  /** What happens from the first. */
+  /** What is so from the first, before anything else. */
   readonly opening?: { readonly fault: Fault; readonly target: number; readonly lastsMs: number } | undefined;
   /** Resolves with whether all databases hold the same. */
   readonly areEqual: () => Promise<boolean>;
@@ -69,12 +69,13 @@ interface Running extends ScheduleOptions {
 export async function runSchedule(options: ScheduleOptions): Promise<void> {
   const { random, durationMs, clock, opening, faults, sleep = sleepFor } = options;
   const running: Running = { ...options, sleep, taken: new Set(), waiting: new Set(), endMs: clock() + durationMs };
-  const runs = tracks.map((track) => {
+  const first = opening ? [runOne(opening.fault, [{ ...opening, beganMs: 0 }], random, running)] : [];
+  const ofTracks = tracks.map((track) => {
     const ofTrack = faults.filter(({ isOfClock = false }) => isOfClock === track.isOfClocks);
     const itsRandom = createRandom(random.below(2 ** 32));
     return ofTrack.length > 0 ? runTrack(track, ofTrack, itsRandom, running) : sleep(durationMs);
   });
-  if (opening) runs.unshift(runOne(opening.fault, [opening], random, running));
+  const runs = [...first, ...ofTracks];
   await Promise.allSettled(runs);
   await Promise.all(runs);
 }
@@ -101,6 +102,8 @@ async function runTrack(
 interface Lasting {
   readonly target: number;
   readonly lastsMs: number;
+  /** Since when it is so, if it began before. */
+  readonly beganMs?: number;
 }
 
 async function runOne(fault: Fault, lasting: readonly Lasting[], random: Random, running: Running): Promise<void> {
@@ -108,7 +111,7 @@ async function runOne(fault: Fault, lasting: readonly Lasting[], random: Random,
     const names = new Set(lasting.flatMap(({ target }) => takenNames(fault, target)));
     await holding([...names], running, async () => {
       if (fault.isDestructive && !(await becomeEqual(running))) return;
-      await Promise.all(lasting.map(({ target, lastsMs }) => happen(fault, target, lastsMs, random, running)));
+      await Promise.all(lasting.map((one) => happen(fault, one, random, running)));
     });
   } catch (error) {
     running.endMs = Number.NEGATIVE_INFINITY;
@@ -147,9 +150,9 @@ function targetsOf(fault: Fault, targetsMax: number, random: Random, { settings 
   return Array.from({ length: Math.min(count, targetsMax) }, (_, index) => (first + index) % 3);
 }
 
-async function happen(fault: Fault, target: number, lastsMs: number, random: Random, running: Running): Promise<void> {
+async function happen(fault: Fault, lasting: Lasting, random: Random, running: Running): Promise<void> {
   const { ground, clock, onFault, sleep } = running;
-  const beganMs = clock();
+  const { target, lastsMs, beganMs = clock() } = lasting;
   const heal = await fault.begin(ground, target, random);
   if (!heal) return;
   await sleep(lastsMs);

@@ -14,14 +14,18 @@ const speed = 200;
 async function runOnNothing(
   seed: number,
   begin: () => Promise<unknown> = async () => undefined,
+  opening?: string,
 ): Promise<FaultOperation[]> {
   const happened: FaultOperation[] = [];
   const begun = performance.now();
+  const harmless = faults.map((fault) => ({ ...fault, begin: () => begin().then(() => async () => undefined) }));
+  const first = harmless.find(({ name }) => name === opening);
   await runSchedule({
     ground: { settings: settingsFor(seed, []) } as Ground,
     random: createRandom(seed),
     durationMs: 180_000,
-    faults: faults.map((fault) => ({ ...fault, begin: () => begin().then(() => async () => undefined) })),
+    faults: harmless,
+    opening: first && { fault: first, target: 0, lastsMs: 20_000 },
     areEqual: async () => true,
     clock: () => (performance.now() - begun) * speed,
     onFault: (fault) => happened.push(fault),
@@ -55,6 +59,16 @@ test('one clock at a time is wrong, whatever else happens, but while data is des
   expect(withClock.length).toBeGreaterThan(2);
   expect(withClock.filter(([one, other]) => clockFaults.has(one.fault) && clockFaults.has(other.fault))).toEqual([]);
   expect(withClock.filter(([one, other]) => [one, other].some(({ fault }) => destructive.includes(fault)))).toEqual([]);
+});
+
+test('what is so from the first is first, and keeps others away from what it is of', async () => {
+  const happened = await runOnNothing(1, undefined, 'older-version');
+  const first = happened.find(({ fault }) => fault === 'older-version');
+  expect(first).toMatchObject({ target: 'service1', beganMs: 0 });
+  expect(first?.endedMs).toBeGreaterThan(20_000);
+  const ofClocks = happened.filter(({ fault }) => clockFaults.has(fault));
+  expect(ofClocks.length).toBeGreaterThan(0);
+  for (const { beganMs } of ofClocks) expect(beganMs).toBeGreaterThanOrEqual(first?.endedMs ?? Infinity);
 });
 
 test('what waits for everything to be free is not passed by for ever', async () => {
