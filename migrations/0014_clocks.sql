@@ -114,11 +114,10 @@ begin
 
   select * into state from retention_state for update;
   -- An end that lies ahead was noted by a clock that was ahead.
-  last_end := coalesce(case when state.dropped_to <= instant then state.dropped_to end,
-    week_start((select min(mondays) from summary_mondays() as mondays)));
+  last_end := case when state.dropped_to <= instant then state.dropped_to end;
   due := array(select mondays from summary_mondays() as mondays where week_start(mondays + 7) <= oldest order by 1);
   newest := case when cardinality(due) > 0 and advance_max is not null then newest_monday() end;
-  if cardinality(due) > 0 and (oldest > last_end + advance_max
+  if cardinality(due) > 0 and (oldest > coalesce(last_end, week_start(due[1])) + advance_max
     or advance_max is not null and cardinality(array_remove(due, newest)) > 2)
   then
     held_back := array(select to_char(mondays, 'YYYY-MM-DD') from unnest(due) as mondays order by mondays);
@@ -146,7 +145,7 @@ $$;
 create or replace function maintain_summaries(oldest timestamptz, weeks_ahead integer)
 returns table (elected boolean, created text[], dropped text[]) language sql as $$
   select elected, created, array(select 'summaries_' || replace(monday, '-', '') from unnest(dropped) as monday)
-  from maintain_weeks(now(), weeks_ahead, oldest, '14 days')
+  from maintain_weeks(now(), weeks_ahead, oldest, '15 days')
 $$;
 
 -- Where a clock was ahead, hours are closed that have not begun yet: each write of them would count as a late one, for as long as

@@ -21,8 +21,11 @@ const packEveryMs = 3_600_000;
 
 const daySeconds = 86_400;
 
-/** How far the end of the retention may have moved since the last pass, which may be of a process that has ended. */
-const firstAdvanceSeconds = 14 * daySeconds;
+/**
+ * How far the end of the retention may have moved since the last pass, which may be of a process that has ended: by two weeks that
+ * RETENTION was made shorter, and the time since that pass.
+ */
+const firstAdvanceSeconds = 15 * daySeconds;
 
 /** And in one process beyond the time that has passed by its monotonic clock, which may stand still while a laptop sleeps. */
 const advanceSlackSeconds = 3 * daySeconds;

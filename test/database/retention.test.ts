@@ -187,6 +187,8 @@ test('what a wrong clock has noted of an empty database does not let it drop wha
   const wrong = { service: later, clock: later };
   await passes(1, weeks, wrong);
   await passes(1, weeks, { service: nowSeconds, clock: nowSeconds });
+  const noted = 'select dropped_to < now() as is_past from retention_state';
+  expect(await runSql(weeks.url, noted)).toEqual([{ is_past: true }]);
   await weeks.store.write([0, 1].map((ago) => summaryOf({ bucket: nowSeconds() - ago * week })));
   await passes(2, weeks, wrong);
   expect(await weeks.held()).toBe(2);
