@@ -102,12 +102,12 @@ export interface BucketRange {
 }
 
 /**
- * The starts of all buckets that a range touches, ascending, in Unix seconds: of days and longer. Undefined for shorter ones, which
- * have the same width everywhere.
+ * The starts of all buckets that a range touches, ascending, in Unix seconds. Undefined for buckets shorter than a day, which have
+ * the same width everywhere.
  *
  * A bucket begins with the first instant at which the clocks of the zone show its first day or a later one, and ends where the next
- * begins. So each instant is in one bucket: also where clocks skip midnight, where they show it twice, where they go back to the
- * day before (St. John's, until 2011), and where a whole day was left out (Apia, 2011) or came twice.
+ * begins. So each instant is in exactly one bucket, even if clocks skip midnight, show it twice or go back to the day before (St.
+ * John's, until 2011), or if a whole day is left out (Apia, 2011) or repeated.
  */
 export function bucketStarts(range: BucketRange): number[] | undefined {
   const { resolution, timezone } = range;
@@ -124,7 +124,7 @@ export function bucketStart(resolution: Resolution, timezone: string): (instant:
   const width = resolution.amount * unitSeconds[resolution.unit];
   if (!isCalendar(resolution)) return (instant) => Math.floor(instant / width) * width;
   const clock = createZoneClock(timezone);
-  // Of each day in UTC, so that a large read computes each only once.
+  // By day in UTC: a large read computes each only once.
   const known = new Map<number, number[]>();
   return (instant) => {
     const day = Math.floor(instant / unitSeconds.day);
@@ -149,7 +149,7 @@ function calendarStarts({ from, to, resolution }: BucketRange, clock: ZoneClock)
     const start = clock.firstInstantOf(localStartOf(place));
     // Beyond what a Date can hold it is NaN.
     if (!(start <= to)) return starts;
-    // The one before is over when the range begins, or its days were left out.
+    // The bucket before ended before the range, or its days were left out.
     if (start <= from || start === starts.at(-1)) starts.pop();
     starts.push(start);
   }

@@ -11,7 +11,7 @@ export const accuracies = ['exact', 'within_1_percent', 'upper_bound'] as const;
 /** One of them. */
 export type Accuracy = (typeof accuracies)[number];
 
-/** Of the percentiles that are asked for: they come of sketches, also those of a single summary. */
+/** The accuracy of percentiles that are asked for: they come from sketches, even for a single summary. */
 export const percentileAccuracy: Accuracy = 'within_1_percent';
 
 /** The statistics that are not always exact. */
@@ -41,11 +41,11 @@ export interface SeriesGroups {
   readonly sketches?: Sketch[];
   /** Those that were asked for, in their order; NaN where they cannot be told. */
   readonly percentiles?: readonly Float64Array[];
-  /** Of median, perc95 and perc99 of each, as a place in `accuracies`. */
+  /** The accuracy of median, perc95 and perc99 of each group, as an index into `accuracies`. */
   readonly accuracy?: Uint8Array;
 }
 
-/** How near a statistic of a group is. Of series that `takePercentiles` has finished. */
+/** The accuracy of a statistic of a group. `takePercentiles` must have finished the series. */
 export function accuracyOf({ accuracy }: SeriesGroups, statistic: StatisticName, index: number): Accuracy {
   return (inexact.includes(statistic) ? accuracies[accuracy?.[index] ?? 0] : undefined) ?? 'exact';
 }

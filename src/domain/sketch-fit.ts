@@ -64,7 +64,7 @@ export function fitSketch(sent: SentSketch, statistics: Statistics): Fitted {
 
 const limitHint = 'a sketch that is limited to fewer bins than its values need cannot be taken';
 
-/** In which ways min and max are in their bins. */
+/** The ways in which min and max are in their bins. */
 function fitEnds({ gamma }: SentSketch, lowest: End, highest: End, { min, max }: Statistics, allowed: number) {
   const ofMin = shifts.filter((shift) => isIn(lowest, shift, min, gamma, allowed));
   const ofMax = shifts.filter((shift) => isIn(highest, shift, max, gamma, allowed));
@@ -87,7 +87,7 @@ interface End {
   readonly key: number;
 }
 
-/** Ascending; of values of one sign both ends, also where they are one bin. */
+/** The ends of the negative bins, the zeros and the ends of the positive bins, ascending by value. */
 function endsOf({ zeros, positive, negative }: Bins): readonly End[] {
   const [below, above] = [spanOf(negative).toReversed(), spanOf(positive)];
   return [
@@ -115,14 +115,14 @@ function positionOf(size: number, gamma: number): number {
   return Math.log(size) / Math.log(gamma);
 }
 
-/** All that such a bin may hold, in either way. */
+/** The values that the bin may hold, whichever way it is numbered. */
 function describe({ sign, key }: End, gamma: number): string {
   if (sign === 0) return '0';
   const bounds = [sign * gamma ** (key - 1), sign * gamma ** (key + 1)].toSorted((a, b) => a - b);
   return bounds.map((bound) => Number(bound.toPrecision(4))).join(' to ');
 }
 
-/** Of ways that fit min and max. */
+/** Picks one of the ways that fit min and max. */
 function likeliest(fitting: readonly number[], { bins, gamma, values }: SentSketch, statistics: Statistics): number {
   const { mean, min, max, median, perc95, perc99, last } = statistics;
   const [first = 0] = fitting;
@@ -139,7 +139,7 @@ function likeliest(fitting: readonly number[], { bins, gamma, values }: SentSket
   return ways.toSorted((a, b) => b.held - a.held || a.missed - b.missed || a.room - b.room)[0]?.shift ?? first;
 }
 
-/** Whether the bin of a value holds any, or one of two of which it is the bound. */
+/** True if the bin of a value is not empty. A value at the bound of two bins may be in either. */
 function isHeld({ zeros, positive, negative }: Bins, value: number, gamma: number): boolean {
   const size = Math.abs(value);
   if (size <= sketchZeroMax) return zeros > 0;
@@ -147,7 +147,7 @@ function isHeld({ zeros, positive, negative }: Bins, value: number, gamma: numbe
   return ofSign.has(Math.ceil(position - slack)) || ofSign.has(Math.ceil(position + slack));
 }
 
-/** Between which the mean of the values must be. Weights, since a sum of values of 1e300 is beyond double precision. */
+/** The bounds of the mean of the values. Counts become weights: a sum of values of 1e300 would overflow. */
 function meanBounds(
   { positive, negative }: Bins,
   gamma: number,

@@ -19,7 +19,7 @@ const gridSeconds = 3 * 86_400;
 /** No clock was ever further from UTC: Manila, before 1844, was 15:56 behind. */
 const offsetMax = 16 * 3_600;
 
-/** Between two points of the grid. Where nothing changes, `at` is the second of them. */
+/** The change between two neighbouring points of the grid. If there is none, `at` is the second point. */
 interface Change {
   readonly at: number;
   readonly before: number;
@@ -46,7 +46,7 @@ export function createZoneClock(timezone: string): ZoneClock {
   };
 }
 
-/** Also the zones of long ago, whose offsets have seconds. */
+/** Includes historical offsets, which have seconds. */
 function createOffsetAt(timezone: string): (instant: number) => number {
   const { format } = new Intl.DateTimeFormat('en-US', { timeZone: timezone, timeZoneName: 'longOffset' });
   const known = new Map<string, number>();

@@ -129,7 +129,7 @@ function nameOf(row) {
 async function readCsv(service, query) {
   const asked = new URLSearchParams(query);
   asked.set('format', 'csv');
-  // As many columns more; who wants them takes the command.
+  // It would double the columns; the curl command has it.
   asked.delete('accuracy');
   const { response, completeness } = await service.get('metrics', asked);
   return { csv: await response.text(), completeness };

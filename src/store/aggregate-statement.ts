@@ -15,10 +15,10 @@
  * Hours that are noted as dirty are read from their rows, and days with a dirty hour from their hours. Days are taken
  * where buckets consist of whole days. In a zone whose days do not begin with an hour of UTC, everything is read from rows.
  *
- * Groups are made by a key. Of buckets shorter than a day that is their start. Longer ones begin where the service says: it passes
- * all starts of the range as one sorted array, and the key is the place in it. So it makes no difference which time-zone rules a
- * database has. Three million rows are grouped in 0.42 s by 2,100 starts and in 0.53 s by 11,000, which are the most that a read may
- * have; with `at time zone` it takes 0.48 s in UTC and 1.1 s in Berlin.
+ * Groups are made by a key. For buckets shorter than a day the key is their start. For longer ones the service passes all starts of
+ * the range as one sorted array, and the key is the index in it. So the time-zone rules of a database do not matter. Three million
+ * rows are grouped in 0.42 s by 2,100 starts and in 0.53 s by 11,000, the most that a read may have; `at time zone` takes 0.48 s in
+ * UTC and 1.1 s in Berlin.
  *
  * The mean is a sum of products, which PostgreSQL refuses to let overflow or underflow. Groups for which it would have
  * mean NaN: the caller merges them row by row.

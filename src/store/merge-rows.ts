@@ -43,7 +43,7 @@ export async function mergeRowsInto(
   }
 }
 
-/** A bucket that the databases begin elsewhere than this process would else be less than it is, without a word. */
+/** Throws if summaries are in none of the groups: their bucket would lack them without notice. */
 function refuseLost(summaries: readonly Summary[], placed: readonly (readonly Summary[] | undefined)[]): void {
   const kept = placed.reduce((count, rows) => count + (rows?.length ?? 0), 0);
   if (kept === summaries.length) return;

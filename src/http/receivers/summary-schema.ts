@@ -62,7 +62,7 @@ export const metricName = nameSchema(nameProblem).openapi({
 /** The name of a metric that may be stored already, accepted by any version. */
 export const storedName = nameSchema(storedNameProblem).openapi({ minLength: 1, maxLength: nameBytesMax });
 
-/** What makes the sketch of a summary of the one that came with it. */
+/** Turns a received sketch into the one that is stored. */
 type ToSketch = typeof fitSketch;
 
 /** Undefined: the schema is to decide. */
@@ -163,7 +163,7 @@ function toContent(
 export interface SummarySchemaOptions extends TimeLimits {
   /** Unix seconds. */
   readonly now: () => number;
-  /** They come out of a store: their sketches were fitted when they arrived, and stay as they are. */
+  /** True for exported summaries: their sketches were fitted when they arrived, and stay as they are. */
   readonly isExported?: boolean;
 }
 

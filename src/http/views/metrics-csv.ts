@@ -59,7 +59,7 @@ function* renderLines(series: SeriesGroups, accuracy: boolean): Generator<string
   }
 }
 
-/** Cells, each with its comma; empty where the value is. */
+/** The cells of accuracies, each after its comma; empty if the value is. */
 function renderAccuracies(series: SeriesGroups, index: number): string {
   const ofStatistics = statisticNames.map((statistic) => `,${accuracyOf(series, statistic, index)}`);
   const ofPercentiles = (series.percentiles ?? []).map((column) =>

@@ -48,7 +48,7 @@ const partCharactersMin = 16_384;
  */
 const bucketsAtOnce = 400;
 
-/** What is told besides that of every answer. */
+/** What an answer includes on request. */
 export interface More {
   /** The percentiles that were asked for. */
   readonly percents?: readonly number[];
@@ -78,7 +78,7 @@ export async function* renderMetrics(
   yield `${part}]`;
 }
 
-/** Undefined: nobody asks. @param index Of the group. */
+/** Gives the accuracy of a value by the index of its group. Undefined: it was not asked for. */
 type AccuracyAt = ((index: number) => Accuracy) | undefined;
 
 function* renderSeries(series: SeriesGroups, { percents = [], accuracy = false }: More): Generator<string> {
