@@ -161,7 +161,10 @@ begin
   if not found then
     return new;
   end if;
-  if stored < new.arrived - interval '2 seconds' or is_ahead(stored) then
+  if stored < new.arrived - interval '2 seconds' or is_ahead(stored) or exists (
+    select from deletions join series on series.name = deletions.name
+    where settled_at is null and series.id = new.series_id and new.bucket between deletions.earliest and deletions.latest
+      and stored < deleted_at and new.arrived >= deleted_at) then
     insert into packed_arrivals values (new.series_id, new.bucket, new.id, new.arrived)
     on conflict (series_id, bucket, id) do update set arrived = excluded.arrived;
   end if;
