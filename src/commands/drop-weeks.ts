@@ -7,6 +7,7 @@ import { longestInUse, presentSeconds } from '../database/notes.ts';
 import { Failure, toFailure } from '../domain/failure.ts';
 import { createLog } from '../log.ts';
 import { describeDown, openDatabases, startDatabases } from './databases.ts';
+import { print } from './print.ts';
 
 /** By weeks that have a partition; how many summaries are in them, by the digests. */
 const findDue = `
@@ -68,11 +69,9 @@ async function dropFrom(databases: readonly Database[], weeks: PastWeeks, isDryR
       const due: readonly DueWeek[] = rows;
       const dropped = isDryRun ? due.map(({ monday }) => monday) : await dropNow(database, weeks);
       const gone = due.filter(({ monday }) => dropped.includes(monday));
-      process.stdout.write(`${database.name} ${isDryRun ? 'would drop' : 'dropped'} ${describe(gone)}\n`);
+      await print(`${database.name} ${isDryRun ? 'would drop' : 'dropped'} ${describe(gone)}\n`);
       if (gone.length === due.length) continue;
-      process.stdout.write(
-        `${database.name} still has ${due.length - gone.length} weeks: a read holds them, try again\n`,
-      );
+      await print(`${database.name} still has ${due.length - gone.length} weeks: a read holds them, try again\n`);
       isDone = false;
     } catch (error) {
       process.stderr.write(`${database.name} was not maintained: it ${toFailure(error).message}\n`);

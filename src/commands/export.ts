@@ -16,7 +16,7 @@ import { type Slice, selectInSlices } from './time-slices.ts';
 /** A slice of some thousand summaries is small; whoever exports would rather wait than have it incomplete. */
 const readTimeoutMinMs = 60_000;
 
-/** Lines that are written at once: less than a pipe holds, so that what was written can be told to within a few. */
+/** Lines per write. Less than a pipe holds, so that the number of printed summaries is nearly exact when the reader leaves. */
 const linesAtOnce = 100;
 
 /** What `--help` prints. */
@@ -30,7 +30,7 @@ reads. Left out, the options mean everything.
   --to TIME        last instant, inclusive; give relative ones as --from=-7d
 
 The exit code is 0 when every summary was printed; 1 when a database did not answer, and some may be missing, or the output
-could not be written; 141 when whoever reads the output closed it before the end, as head does.
+could not be written; 141 when the reader of the output closed it before the end, as head does.
 `;
 
 /** Prints summaries, as `exportHelp` says. */

@@ -1,13 +1,13 @@
 import { createJsonSplitter } from '../http/receivers/json-splitter.ts';
 import { createLineSplitter, lineBytesMax, type Splitter } from '../http/receivers/line-splitter.ts';
 
-/** How a text of summaries is read, or what it is instead. */
+/** How to split the text into summaries, or what it is instead of summaries. */
 export type ImportFormat = { readonly splitter: Splitter } | { readonly problem: string };
 
-/** A sketch with all bins that there are takes 2.7 MB, and what is exported can be imported. */
+/** The largest possible sketch takes 2.7 MB, and everything that is exported can be imported. */
 const bytesMax = 4 * 1_024 * 1_024;
 
-/** What files begin with that are no text of summaries. */
+/** First bytes of files that are not summaries. */
 const beginnings: readonly (readonly [beginning: string, what: string])[] = [
   ['\x1f\x8b', 'is compressed twice'],
   ['\x28\xb5\x2f\xfd', 'is compressed with zstd'],
@@ -20,20 +20,20 @@ const beginnings: readonly (readonly [beginning: string, what: string])[] = [
   ['<', 'is HTML or XML'],
 ];
 
-/** Columns that a table of metrics is likely to have. */
+/** Typical columns of a table of metrics. */
 const knownColumn = /^"?(name|metric|bucket|time|timestamp|date|count|mean|value)"?$/i;
 
-/** True for bytes that are gzip, or of which too few are there to say that they are not. */
+/** True for the first bytes of gzip, also when only one byte is there. */
 export function isGzip(head: Buffer): boolean {
   return head[0] === 0x1f && (head.length === 1 || head[1] === 0x8b);
 }
 
-/** True when bytes are enough to tell their format. */
+/** True when there are enough bytes to tell the format. */
 export function isTelling(head: Buffer): boolean {
   return head.length > lineBytesMax || /\S.*\n/.test(head.toString('latin1'));
 }
 
-/** The format of a text by its beginning. */
+/** Tells the format from the beginning of a text. */
 export function formatOf(head: Buffer): ImportFormat {
   const bytes = head.toString('latin1');
   const [, what] = beginnings.find(([beginning]) => bytes.startsWith(beginning)) ?? [];
@@ -45,12 +45,12 @@ export function formatOf(head: Buffer): ImportFormat {
     .trimStart();
   const [first = '', second] = text.split('\n', 2).map((line) => line.trim());
   if (isTable(first, second)) return { problem: 'is CSV' };
-  // Each line of NDJSON is whole; what is printed over several lines is not.
+  // A line of NDJSON is a whole object; "{" alone begins one that is printed over several lines.
   const isJson = first.startsWith('[') || first === '{';
   return { splitter: isJson ? createJsonSplitter(bytesMax) : createLineSplitter(bytesMax) };
 }
 
-/** Rows of the same number of cells; of a single one, the names of columns. */
+/** True when the first two rows have the same number of cells, or when the only row names known columns. */
 function isTable(first: string, second: string | undefined): boolean {
   if (!/^["\w]/.test(first) || second?.startsWith('{')) return false;
   return [',', ';', '\t'].some((delimiter) => {
@@ -61,6 +61,6 @@ function isTable(first: string, second: string | undefined): boolean {
 }
 
 function cellsOf(row: string, delimiter: string): string[] {
-  // What is quoted may hold delimiters.
+  // Quoted cells may contain delimiters.
   return row.replace(/"[^"]*"/g, (quoted) => quoted.replaceAll(delimiter, '')).split(delimiter);
 }

@@ -1,10 +1,10 @@
 /**
- * What an import reads: a file, a pipe or the standard input, whose format is recognised by its first bytes, not by its name.
+ * The input of an import: a file, a pipe or the standard input. Its format is recognised by its first bytes, not by its name.
  *
- * 1. The first bytes tell whether it is gzip; that is decompressed as it comes.
- * 2. The first line tells whether the rest is NDJSON, or JSON over several lines, which is cut into its elements. What is
- *    neither is refused before anything is stored, with what it seems to be.
- * 3. What goes wrong with the bytes, at whatever time, reaches whoever reads them as a Failure, and nobody else.
+ * 1. The first two bytes tell whether it is gzip, which is decompressed as it is read.
+ * 2. The first line tells whether it is NDJSON or JSON over several lines. Other formats are refused by name before anything
+ *    is stored.
+ * 3. An error of the source, whenever it occurs, becomes a Failure for the code that reads the bytes. It is never unhandled.
  */
 import { createReadStream, fstat, open, type Stats } from 'node:fs';
 import { Socket } from 'node:net';
@@ -22,22 +22,22 @@ type Bytes = AsyncIterable<Uint8Array>;
 
 /** Summaries to be imported. */
 export interface ImportSource {
-  /** They reject with a Failure `malformed_body` when they cannot be read to their end. */
+  /** Throws a Failure `malformed_body` when the input cannot be read to its end. */
   readonly bytes: Bytes;
   readonly splitter: Splitter;
-  /** How much of it was read; undefined where nobody knows. */
+  /** The share that was read, 0 to 1; undefined when the size is unknown. */
   share(): number | undefined;
 }
 
 /**
- * Opens a file, or the standard input where that is `-`, and reads its beginning.
+ * Opens a file, or the standard input for `-`, and reads its beginning.
  *
- * @throws Error that says what it is, when it is nothing that can be imported.
+ * @throws Error that says what the file is, when it cannot be imported.
  */
 export async function openSource(file: string): Promise<ImportSource> {
   const name = file === '-' ? 'the standard input' : file;
   const { stream, size } = file === '-' ? { stream: process.stdin, size: undefined } : await openFile(file);
-  // Whoever reads it is told. Until then, and once nobody reads on, an error is nobody's.
+  // The reader below gets every error; without a listener, one that occurs while nobody reads would end the process.
   stream.on('error', () => undefined);
   let bytesRead = 0;
   const counted = async function* () {
@@ -66,7 +66,7 @@ async function openFile(file: string): Promise<{ stream: Readable; size: number 
   });
   if (stats.isDirectory())
     throw new Error(`${file} is a folder; import its files one by one, or cat FILES | m2pg import -`);
-  // A read of a pipe that is silent would keep one of Node's threads, and the process could not end.
+  // Reading a silent pipe as a file would block a thread of Node, and with it the exit of the process.
   const isPipe = stats.isFIFO() || stats.isSocket();
   const stream = isPipe
     ? new Socket({ fd, readable: true, writable: false })
@@ -79,7 +79,7 @@ async function openDescriptor(file: string): Promise<{ fd: number; stats: Stats 
   return { fd, stats: await promisify(fstat)(fd) };
 }
 
-/** The beginning of some bytes, and all of them. What goes wrong behind the beginning is thrown to whoever reads on. */
+/** Reads the beginning. @returns It, and all bytes; these throw the error that occurred meanwhile, if one did. */
 async function peek(bytes: Bytes, isEnough: (head: Buffer) => boolean): Promise<{ head: Buffer; bytes: Bytes }> {
   const source = bytes[Symbol.asyncIterator]();
   let head = Buffer.alloc(0);
@@ -103,7 +103,7 @@ async function peek(bytes: Bytes, isEnough: (head: Buffer) => boolean): Promise<
 async function* gunzip(bytes: Bytes): AsyncGenerator<Uint8Array> {
   const stream = createGunzip({ chunkSize: readBytes });
   stream.on('error', () => undefined);
-  // What goes wrong with the bytes destroys the stream with that error, which is thrown here.
+  // An error of the source destroys the stream with that error, and the iteration throws it.
   pipeline(bytes, stream).catch(() => undefined);
   yield* stream;
 }
@@ -122,6 +122,6 @@ function reasonOf(error: unknown): string {
   const code = 'code' in error ? error.code : undefined;
   if (code === 'Z_BUF_ERROR') return `${error.message}, its gzip data is cut off`;
   if (code === 'Z_DATA_ERROR') return `${error.message}, its gzip data is damaged or something else follows it`;
-  // Of the system: what it was doing, with which file, is said already.
+  // The end of a system error repeats the call and the file.
   return error.message.replace(/, (open|read|fstat)\b.*$/, '');
 }

@@ -1,12 +1,12 @@
 import { fstatSync, writeSync } from 'node:fs';
 
-/** Whoever reads the output has closed it: nothing more can be printed. */
+/** The reader of the output has closed it: nothing more can be printed. */
 export class OutputClosedError extends Error {
-  /** The exit code that says so: that of a program which SIGPIPE ends, to a shell. */
+  /** What a shell reports of a program that SIGPIPE ended: 128 + 13. */
   static readonly exitCode = 141;
 
   constructor() {
-    super('broken off: whoever reads the output has closed it');
+    super('broken off: the reader of the output has closed it');
   }
 }
 
@@ -15,11 +15,11 @@ const output = 1;
 /**
  * Writes to the standard output. Resolves when the system has taken all of it.
  *
- * @throws OutputClosedError when nobody reads it any more; Error when it cannot be written, such as on a full disk.
+ * @throws OutputClosedError when the reader has closed it; Error when it cannot be written, for example to a full disk.
  */
 export async function print(text: string): Promise<void> {
   try {
-    // What a full disk takes only in part, a stream of Node's would take for written.
+    // A full disk accepts part of a write, and a stream of Node would count that as all of it.
     if (fstatSync(output).isFile()) writeAll(Buffer.from(text));
     else await writeToStream(text);
   } catch (error) {

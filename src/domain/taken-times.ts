@@ -1,14 +1,14 @@
 import { aheadSecondsMax } from './instant.ts';
 
-/** Which times of summaries are taken, by whatever door they come. */
+/** The limits on the time of a summary; the same for every receiver. */
 export interface TimeLimits {
   /** How long summaries are kept, in seconds. Undefined: for ever. */
   readonly retentionSeconds: number | undefined;
-  /** How old what arrives may be, in seconds. Undefined: from 1970 on. */
+  /** The greatest age of arriving data, in seconds. Undefined: from 1970 on. */
   readonly ageMaxSeconds?: number | undefined;
 }
 
-/** The oldest time that is taken, in Unix seconds. */
+/** The oldest time that is accepted, in Unix seconds. */
 export function oldestTaken(now: number, { retentionSeconds, ageMaxSeconds }: TimeLimits): number {
   const forEver = Number.POSITIVE_INFINITY;
   return Math.max(0, now - Math.min(retentionSeconds ?? forEver, ageMaxSeconds ?? forEver));
@@ -16,7 +16,7 @@ export function oldestTaken(now: number, { retentionSeconds, ageMaxSeconds }: Ti
 
 const days = (seconds: number) => `${seconds / 86_400} days`;
 
-/** Why a time is not taken; undefined when it is. Both in Unix seconds. */
+/** Why a time is refused; undefined when it is accepted. Times in Unix seconds. */
 export function timeProblem(time: number, now: number, limits: TimeLimits): string | undefined {
   const { retentionSeconds, ageMaxSeconds } = limits;
   const ageSeconds = now - time;

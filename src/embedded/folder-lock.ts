@@ -1,33 +1,33 @@
 /**
- * Keeps a second m2pg out of a folder: the first to leave would stop the servers of the other.
+ * Makes sure that only one m2pg at a time uses a folder: the first to leave would stop the servers of the other.
  *
- * The lock is one of the kernel, on the file `m2pg.lock`. The kernel gives it to one process, whoever else asks in the same
- * instant, and takes it back when that process ends, however it ends. So there are no stale locks: nobody has to guess
- * whether a process id of before a crash, a reboot or a restart of a container still means the same process.
+ * The lock is a kernel lock on the file `m2pg.lock`. The kernel grants it to exactly one process, and releases it when that
+ * process ends, however it ends. So a lock is never stale: nobody has to find out whether a process id from before a crash, a
+ * reboot or a container restart still belongs to the same process.
  *
- * Node itself locks no files. Its SQLite does, with fcntl(2), on Linux and macOS: an exclusive transaction on an empty
- * database holds the lock and writes nothing, not even a journal. The file stays when the lock is given back. If it were
- * removed, one process could lock the old file and another one a new file of the same name.
+ * Node has no function that locks a file, but its SQLite locks files with fcntl(2) on Linux and macOS. An exclusive transaction
+ * on an empty database holds the lock and writes nothing, not even a journal. The file is never removed: otherwise one process
+ * could lock the old file while another locks a new one of the same name.
  *
- * Refused alternative: a file with the id of the process. To take over that of a dead process is a race, and containers
- * that share a folder do not see each other's processes.
+ * Refused alternative: a file that holds a process id. Taking over the file of a dead process is a race, and containers that
+ * share a folder do not see each other's processes.
  */
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
-/** Others who ask in the same instant, or only look, are done sooner. */
+/** Other processes that try or check the lock at the same moment are done sooner. */
 const waitMs = 500;
 
-/** Of SQLite: another process holds the lock. */
+/** SQLITE_BUSY: another process holds the lock. */
 const busy = 5;
 
 /**
  * Takes the lock of a folder.
  *
  * @param folder Is made when it is not there.
- * @returns The function that gives the folder back.
- * @throws Error that names the process that has it.
+ * @returns The function that releases the lock.
+ * @throws Error that names the process that holds it.
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -37,7 +37,7 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
     const holder = pid === '' ? '' : `, process ${pid},`;
     throw new Error(`another m2pg${holder} runs on the databases in ${folder}; stop it, or use another folder`);
   }
-  // Also keeps it reachable: a connection that is collected as garbage is closed, and the lock is gone.
+  // The listener also keeps the connection reachable: garbage collection would close it and release the lock.
   const release = () => lock.close();
   process.once('exit', release);
   await writeFile(pidFileIn(folder), String(process.pid));
@@ -58,12 +58,14 @@ export async function isFolderLocked(folder: string): Promise<boolean> {
 
 const lockFileIn = (folder: string) => join(folder, 'm2pg.lock');
 
-/** Only for messages: what it says may be of a process that was killed. */
+/** For messages only: it may be left over from a process that was killed. */
 const pidFileIn = (folder: string) => join(folder, 'm2pg.pid');
 
 /**
- * @returns The connection that has got the lock that the statement takes; undefined when another process keeps it from that.
- * @throws Error where nobody can lock, such as on some network file systems.
+ * Runs a statement that takes a lock.
+ *
+ * @returns The connection that holds the lock; undefined when another process holds one that excludes it.
+ * @throws Error when the file system does not support locks.
  */
 function ask(folder: string, statement: string, timeout: number): DatabaseSync | undefined {
   let lock: DatabaseSync | undefined;

@@ -1,17 +1,17 @@
 /**
- * Starts a server again that ended by itself: that was killed, ran out of memory, or whose disk was full.
+ * Restarts a server that ended unexpectedly: it was killed, it ran out of memory, or its disk was full.
  *
- * 1. Look every half second whether it runs. It may be no child of ours, so nobody tells us when it ends.
- * 2. One that ended after a shutdown was stopped by somebody who wanted that: it is left so.
- * 3. Any other is started again, on its port, after a pause that doubles with each start of the last ten minutes: a server
- *    that cannot run is not to fill its log and the disk. After five starts it is left as it is.
- * 4. One that was left is taken up again when it runs again, whoever started it.
+ * 1. Check every half second whether the server runs. It may not be our child, so no event tells us when it ends.
+ * 2. A server that was shut down stays down: somebody wanted that.
+ * 3. Any other server is restarted on its port after a pause. The pause doubles with each restart of the last ten minutes, so
+ *    that a server that cannot run fills neither its log nor the disk. After five restarts it stays down.
+ * 4. A server that stays down is watched: once somebody else has started it, it is kept running again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const lookEveryMs = 500;
 
-/** Processes of the server that was killed are given time to notice it; while one is left, no new server starts. */
+/** The children of a killed server need a moment to notice and end; until then no new server can start. */
 const firstPauseMs = 2_000;
 
 const startsMax = 5;
@@ -19,35 +19,36 @@ const withinMs = 10 * 60_000;
 
 /** What became of a server that does not run. */
 export type ServerEvent =
-  /** It ended, or could not be started, and is started after the pause. */
+  /** It ended or, with a cause, did not start. It is started after the pause. */
   | { readonly type: 'server_lost'; readonly pauseMs: number; readonly cause?: unknown }
   | { readonly type: 'server_restarted' }
-  /** It was shut down by somebody else, and is not started again. */
+  /** Somebody else shut it down. It stays down. */
   | { readonly type: 'server_left' }
-  /** It was started in vain, or ended again, too often. */
+  /** Too many starts did not help. It stays down. */
   | { readonly type: 'server_abandoned'; readonly starts: number; readonly withinMs: number };
 
 export interface KeepRunningOptions {
   readonly isRunning: () => Promise<boolean>;
-  /** Whether it ended by a shutdown. */
+  /** True when the server that ended was shut down. */
   readonly wasShutDown: () => Promise<boolean>;
-  /** Starts it. Rejects when that does not work, and soon when the signal comes. */
+  /** Starts the server. Rejects when it does not start, and soon after the signal. */
   readonly start: (signal: AbortSignal) => Promise<void>;
   readonly tell: (event: ServerEvent) => void;
-  /** Milliseconds; the first of the pauses, two seconds when left out. */
+  /** The first pause; two seconds when left out. */
   readonly firstPauseMs?: number;
 }
 
-/** Keeps a server running until the signal comes. Resolves when nothing of it is under way any more; never rejects. */
+/** Keeps a server running until the signal. Resolves when all work has ended; never rejects. */
 export async function keepRunning(options: KeepRunningOptions, signal: AbortSignal): Promise<void> {
   const { isRunning, wasShutDown, start, tell } = options;
   const pauses = createPauses(options.firstPauseMs ?? firstPauseMs);
   const wait = (ms: number) => sleep(ms, undefined, { signal, ref: false }).catch(() => undefined);
   const untilIs = async (wanted: boolean) => {
-    while (!signal.aborted && (await isRunning()) !== wanted) await wait(lookEveryMs);
+    // A look that fails says nothing.
+    while (!signal.aborted && (await isRunning().catch(() => !wanted)) !== wanted) await wait(lookEveryMs);
   };
 
-  /** @returns What became of it; undefined when the signal has come. */
+  /** @returns The outcome; undefined after the signal. */
   const startAgain = async (): Promise<ServerEvent | undefined> => {
     for (let cause: unknown; !signal.aborted; ) {
       const pauseMs = pauses.next();
@@ -59,10 +60,10 @@ export async function keepRunning(options: KeepRunningOptions, signal: AbortSign
     }
     return undefined;
   };
-  /** @returns Why it did not start, if it did not. */
+  /** @returns The error, if the server did not start. */
   const startUnlessRunning = async (): Promise<unknown> => {
     try {
-      // Somebody may have been faster.
+      // Somebody else may have started it meanwhile.
       if (!signal.aborted && !(await isRunning())) await start(signal);
       return undefined;
     } catch (error) {
@@ -81,10 +82,11 @@ export async function keepRunning(options: KeepRunningOptions, signal: AbortSign
   }
 }
 
-/** The pause before the next start; undefined when there were too many. */
+/** Counts starts. */
 function createPauses(firstMs: number) {
   let starts: number[] = [];
   return {
+    /** Counts one more start. @returns Milliseconds to wait before it; undefined after too many starts. */
     next(): number | undefined {
       starts = starts.filter((atMs) => performance.now() - atMs < withinMs);
       if (starts.length >= startsMax) return undefined;

@@ -13,18 +13,32 @@ export interface Postmaster {
   readonly isReady: boolean;
 }
 
-/** The server that keeps this data directory, if one does. */
+const pidFileOf = (dataDirectory: string) => join(dataDirectory, 'postmaster.pid');
+
+/** The server that runs on this data directory, if one does. Only looks. */
+export async function lookForPostmaster(dataDirectory: string): Promise<Postmaster | undefined> {
+  const found = await readPostmaster(dataDirectory);
+  return found && (await mayBePostmaster(found.pid, found.port)) ? found : undefined;
+}
+
+/** The same, for whoever starts a server otherwise: a stale `postmaster.pid` is removed. */
 export async function findPostmaster(dataDirectory: string): Promise<Postmaster | undefined> {
-  const file = join(dataDirectory, 'postmaster.pid');
+  const found = await readPostmaster(dataDirectory);
+  if (!found) return undefined;
+  if (await mayBePostmaster(found.pid, found.port)) return found;
+  // PostgreSQL would take the process that has the number now for a server, and refuse to start.
+  await rm(pidFileOf(dataDirectory), { force: true });
+  return undefined;
+}
+
+/** What `postmaster.pid` says of a process that is alive, which may be any process by now. */
+async function readPostmaster(dataDirectory: string): Promise<Postmaster | undefined> {
+  const file = pidFileOf(dataDirectory);
   const text = await readFile(file, 'utf8').catch(() => '');
   // https://github.com/postgres/postgres/blob/master/src/include/utils/pidfile.h
   const [pid, , , port, , , , state] = text.split('\n');
   const found = { pid: Number(pid), port: Number(port), isReady: state?.trim() === 'ready' };
-  if (!found.pid || !isAlive(found.pid)) return undefined;
-  if (await mayBePostmaster(found.pid, found.port)) return found;
-  // PostgreSQL would take whoever has the number now for itself, and refuse to start.
-  await rm(file);
-  return undefined;
+  return found.pid && isAlive(found.pid) ? found : undefined;
 }
 
 /** Waits until the server of a data directory accepts connections. Rejects when it ends or takes too long. */
@@ -38,14 +52,13 @@ export async function waitUntilReady(dataDirectory: string, isEnded: () => boole
   throw new Error(isEnded() ? 'the server ended' : `the server was not ready after ${readyTimeoutMs / 1000} s`);
 }
 
-/** The place of the state in `global/pg_control`, behind the system identifier and two versions, and the states after a shutdown. */
+/** In `global/pg_control` the state comes after the system identifier and two version numbers. */
 const stateOffset = 16;
+
+/** DB_SHUTDOWNED and, of a standby, DB_SHUTDOWNED_IN_RECOVERY. */
 const shutDownStates = [1, 2];
 
-/**
- * Whether the last server of a data directory was shut down, rather than killed or ended by a failure. False also where that
- * cannot be read.
- */
+/** True when the last server of a data directory was shut down. False when it was killed or failed, or when nobody can tell. */
 export async function wasShutDown(dataDirectory: string): Promise<boolean> {
   // https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_control.h
   const control = await readFile(join(dataDirectory, 'global/pg_control')).catch(() => Buffer.alloc(0));

@@ -19,7 +19,15 @@ import { promisify } from 'node:util';
 import { type Binaries, findBinaries } from './binaries.ts';
 import { keepRunning, type ServerEvent } from './keep-running.ts';
 import { readOrMakePassword } from './password.ts';
-import { findPostmaster, isAlive, type Postmaster, stopPostmaster, waitUntilReady, wasShutDown } from './postmaster.ts';
+import {
+  findPostmaster,
+  isAlive,
+  lookForPostmaster,
+  type Postmaster,
+  stopPostmaster,
+  waitUntilReady,
+  wasShutDown,
+} from './postmaster.ts';
 import { findServerUser, type ServerUser } from './server-user.ts';
 
 const run = promisify(execFile);
@@ -34,8 +42,8 @@ const startsMax = 3;
 const stopTimeoutMs = 10_000;
 
 /**
- * Nobody else is to reach it. A read of everything locks the partition of each week: with the default of 64 four such reads
- * at once exhaust the locks of a server that holds decades.
+ * Only this machine reaches the server. A read of all data locks the partition of every week: with the default of 64, four such
+ * reads at once use up the locks of a server that holds decades.
  */
 const ourSettings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', max_locks_per_transaction: '256' };
 
@@ -80,15 +88,16 @@ export async function startEmbeddedServer(
   let { pid, port } = adopted ?? (await start(directory, binaries, serverUser, { settings, environment }));
   const stopped = new AbortController();
   let kept: Promise<void> = Promise.resolve();
-  /** When that was looked for the last time. The number of a server that has ended may be that of any process. */
+  /** At the last look. Once the server has ended, its process id may belong to any process. */
   let ran = true;
   const isRunning = async () => {
-    const found = await findPostmaster(directory);
+    const found = await lookForPostmaster(directory);
     ran = found?.port === port;
     if (ran && found) pid = found.pid;
     return ran;
   };
   const startAgain = async (signal: AbortSignal) => {
+    await findPostmaster(directory);
     ({ pid } = await startOnce(
       directory,
       binaries,

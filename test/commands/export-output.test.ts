@@ -58,7 +58,7 @@ test.each([
     const { code, errors, stdout } = await inShell(`{ $M2PG export 2> errors; echo $? > code; } | ${reader} || true`);
     expect(code).toBe(141);
     expect(errors).toMatch(
-      /^broken off: whoever reads the output has closed it\nexported [\d,]+ summaries, of which not all may have been read\n$/,
+      /^broken off: the reader of the output has closed it\nexported [\d,]+ summaries, of which not all may have been read\n$/,
     );
     const bytesOfLine = 190;
     expect(toldOf(errors)).toBeGreaterThan(Math.floor(bytes / bytesOfLine) - 100);
@@ -117,7 +117,7 @@ test('other commands, whose output nobody reads, end with the exit code that say
     expect({ args, code, errors }).toEqual({
       args,
       code: 141,
-      errors: 'broken off: whoever reads the output has closed it\n',
+      errors: 'broken off: the reader of the output has closed it\n',
     });
   }
 });
