@@ -5,7 +5,8 @@
  * 2. One loop makes them, some at a time, for all writes that wait: however many writes need a week, it is tried once.
  * 3. When a lock is in the way, the loop pauses and tries again, as long as somebody waits.
  * 4. When several things were tried together and failed, smaller parts of them are tried next, and the parts grow again with
- *    each success. So one name that is locked or refused keeps no other name from being made.
+ *    each success. What is locked when it is tried alone is tried alone from then on. So one name that is locked or refused keeps no
+ *    other name from being made.
  * 5. Any other failure is that of the writes that wait for these things.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +15,9 @@ import { Failure, toFailure } from '../domain/failure.ts';
 
 /** Beside the tenth of a second that a try may wait for a lock: a connection makes weeks and names in turn. */
 const pauseMs = 150;
+
+/** While other things can be made, those that are locked are tried this often. */
+const heldEveryMs = 500;
 
 /** What a maker makes, and how. */
 export interface MakerOptions<Key> {
@@ -39,23 +43,32 @@ export function createMaker<Key>({ describe, make, atOnceMax }: MakerOptions<Key
   let atOnce = atOnceMax;
   let isAtWork = false;
   let obstacle: Failure | undefined;
+  const turns = createTurns(wanted);
+
+  /** A lock is in the way, or one of several is refused: fewer are tried next. */
+  const makeLess = async (keys: readonly Key[], failure: Failure) => {
+    putLast(keys);
+    atOnce = Math.max(1, keys.length >> 1);
+    if (!isInTheWay(failure)) return;
+    obstacle = failure;
+    if (keys.length > 1) return;
+    turns.noteLocked(keys);
+    await sleep(pauseMs);
+  };
 
   const makeSome = async () => {
-    const keys = [...wanted.keys()].slice(0, atOnce);
+    const keys = turns.next(atOnce);
     try {
       await make(keys);
       obstacle = undefined;
       atOnce = Math.min(atOnceMax, 2 * atOnce);
+      turns.noteMade(keys);
       settle(keys);
     } catch (error) {
       const failure = toFailure(error);
-      const isInTheWay = isLocked(failure) || failure.code === 'conflict';
-      if (!isInTheWay && (keys.length === 1 || !isOfSome(failure))) return settle(keys, failure);
-      putLast(keys);
-      atOnce = Math.max(1, keys.length >> 1);
-      if (!isInTheWay) return;
-      obstacle = failure;
-      await sleep(pauseMs);
+      const isFinal = !isInTheWay(failure) && (keys.length === 1 || !isOfSome(failure));
+      if (isFinal) settle(keys, failure);
+      else await makeLess(keys, failure);
     }
   };
 
@@ -63,6 +76,7 @@ export function createMaker<Key>({ describe, make, atOnceMax }: MakerOptions<Key
     if (isAtWork) return;
     isAtWork = true;
     while (wanted.size > 0) await makeSome();
+    turns.noteDone();
     isAtWork = false;
   };
 
@@ -89,6 +103,34 @@ export function createMaker<Key>({ describe, make, atOnceMax }: MakerOptions<Key
       });
     },
   };
+}
+
+/** Whose turn it is: what was locked when it was tried alone is tried alone from then on, now and then. */
+function createTurns<Key>(wanted: ReadonlyMap<Key, unknown>) {
+  const locked = new Set<Key>();
+  let lockedTriedAtMs = Number.NEGATIVE_INFINITY;
+  return {
+    next(atOnce: number): Key[] {
+      const [free, held] = [[], []] as [Key[], Key[]];
+      for (const key of wanted.keys()) (locked.has(key) ? held : free).push(key);
+      const isTurnOfHeld = held.length > 0 && performance.now() - lockedTriedAtMs > heldEveryMs;
+      if (free.length > 0 && !isTurnOfHeld) return free.slice(0, atOnce);
+      lockedTriedAtMs = performance.now();
+      return held.slice(0, 1);
+    },
+    noteLocked(keys: readonly Key[]) {
+      for (const key of keys) locked.add(key);
+    },
+    noteMade(keys: readonly Key[]) {
+      for (const key of keys) locked.delete(key);
+    },
+    noteDone: () => locked.clear(),
+  };
+}
+
+/** It goes by itself. */
+function isInTheWay(failure: Failure): boolean {
+  return isLocked(failure) || failure.code === 'conflict';
 }
 
 interface Waiter<Key> {
