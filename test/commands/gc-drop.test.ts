@@ -63,12 +63,12 @@ test('gc --drop drops nothing while a database is away, which would bring it bac
 });
 
 test.each([
-  [['--drop'], {}, 'RETENTION: is not set'],
-  [['--dry-run'], { RETENTION: '10w' }, '--dry-run goes with --drop'],
-  [['weeks'], {}, 'unexpected argument weeks'],
-])('gc %j with %j says what is wrong', async (args, env, problem) => {
+  [['--drop'], {}, 'RETENTION: is not set', 1],
+  [['--dry-run'], { RETENTION: '10w' }, '--dry-run goes with --drop', 2],
+  [['weeks'], {}, 'unexpected argument weeks', 2],
+])('gc %j with %j says what is wrong', async (args, env, problem, exitCode) => {
   const { code, stderr } = await runToEnd(['gc', ...args], [new URL('postgres://nobody@127.0.0.1:9/none')], { env });
-  expect([code, stderr]).toEqual([1, expect.stringContaining(problem)]);
+  expect([code, stderr]).toEqual([exitCode, expect.stringContaining(problem)]);
 });
 
 test('gc --help tells of all of it', async () => {

@@ -6,6 +6,7 @@ import { rollUpOnce } from '../../src/database/roll-up.ts';
 import type { Observation } from '../../src/domain/observation.ts';
 import { findServerUser } from '../../src/embedded/server-user.ts';
 import { createPostgresStore } from '../../src/store/postgres-store.ts';
+import { withClock } from '../support/clocks.ts';
 import { createFragileServer, type FragileServer } from '../support/fragile-server.ts';
 import { freshDatabase, runSql } from '../support/fresh-database.ts';
 import { bitsOf, day, minutes, packStep, packWhile, week, whereTheyAre } from '../support/packing.ts';
@@ -49,7 +50,8 @@ async function prepareSmall(skip: (note: string) => never) {
     const { bavail, bsize } = await statfs(path);
     return bavail * bsize;
   };
-  const options = { databases: [database], packAfterSeconds: day, now: () => Date.now() / 1000 + 30 * day, observe };
+  const now = () => Date.now() / 1000 + 30 * day;
+  const options = { databases: [withClock(database, now)], packAfterSeconds: day, now, observe };
   const summaries = minutes(9_000);
   for (let start = 0; start < summaries.length; start += 5_000)
     await store.write(summaries.slice(start, start + 5_000));
