@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -11,12 +12,13 @@ const olderCommit = '97ea9267f5916632df030767f233b5fba403f1e9';
 /** What a service that must not use a database says of it before it ends. */
 const refusal = /was migrated by a newer m2pg/;
 
-/** Undefined where the repository holds it. */
+/** Why it cannot run: the repository does not hold it, or a package that it needs is not installed. Undefined: it can. */
 export async function olderVersionMissing(root: string): Promise<string | undefined> {
-  return run('git', ['-C', root, 'cat-file', '-e', `${olderCommit}^{commit}`]).then(
-    () => undefined,
-    () => `the repository does not hold the version before, ${olderCommit}`,
-  );
+  const listed = await run('git', ['-C', root, 'show', `${olderCommit}:package.json`]).catch(() => undefined);
+  if (listed === undefined) return `the repository does not hold the version before, ${olderCommit}`;
+  const { dependencies } = JSON.parse(listed.stdout) as { readonly dependencies: Readonly<Record<string, string>> };
+  const missing = Object.keys(dependencies).filter((name) => !existsSync(join(root, 'node_modules', name)));
+  return missing.length > 0 ? `the version before needs ${missing.join(', ')}, which is not installed` : undefined;
 }
 
 /**

@@ -57,7 +57,9 @@ async function expectAllStay(urls: readonly URL[], names: readonly string[], how
     }
   }, 60_000);
   await sleep(2_000);
-  for (const url of urls) expect(await namesIn(url)).toEqual(names);
+  await eventually(async () => {
+    for (const url of urls) expect(await namesIn(url)).toEqual(names);
+  });
 }
 
 test('what was exported, deleted and imported at once is there and stays', async () => {
