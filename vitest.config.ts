@@ -9,6 +9,8 @@ export default defineConfig({
     maxWorkers: 3,
     // Three at once, each with servers of its own, on few processors.
     testTimeout: 90_000,
+    // Faults are real and machines are of uneven speed: what fails once is run once more, and reported as flaky.
+    retry: 1,
     hookTimeout: 120_000,
   },
 });
