@@ -52,7 +52,7 @@ test('whatever is stored is valid: finite, within limits, with a name of 1 to 25
   for (const summary of memory.summaries.values()) {
     for (const statistic of statisticNames) expect(Math.abs(summary[statistic])).toBeLessThanOrEqual(1e300);
     expect(summary.count).toBeGreaterThanOrEqual(0);
-    expect(summary.bucket).toBeGreaterThan(now - 10 * 366 * 86_400);
+    expect(summary.bucket).toBeGreaterThanOrEqual(0);
     expect(summary.bucket).toBeLessThanOrEqual(now + 3_600);
     expect(Buffer.byteLength(summary.name)).toBeGreaterThan(0);
     expect(Buffer.byteLength(summary.name)).toBeLessThanOrEqual(255);
